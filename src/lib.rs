@@ -1,0 +1,2 @@
+//! A gRPC gateway to the job-status API of Huawei-family clouds.
+pub mod proto;

@@ -1,0 +1,2 @@
+//! The `jobgate` program.
+fn main() {}
