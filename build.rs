@@ -5,8 +5,11 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 3] =
-    ["proto/jobgate/v1/jobs.proto", "proto/jobgate/v1/errors.proto", "proto/grpc/health/v1/health.proto"];
+const PROTOS: [&str; 3] = [
+    "proto/jobgate/v1/jobs.proto",
+    "proto/jobgate/v1/errors.proto",
+    "proto/grpc/health/v1/health.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -2,13 +2,18 @@
 
 /// The jobgate contract.
 pub mod v1 {
-    #![expect(missing_docs, clippy::pedantic, reason = "generated")]
+    #![expect(clippy::pedantic, clippy::allow_attributes, reason = "generated")]
     tonic::include_proto!("jobgate.v1");
 }
 
 /// The gRPC health protocol.
 pub mod health {
-    #![expect(missing_docs, clippy::pedantic, reason = "generated")]
+    #![expect(
+        missing_docs,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        reason = "generated"
+    )]
     tonic::include_proto!("grpc.health.v1");
 }
 
