@@ -1,2 +1,4 @@
 //! A gRPC gateway to the job-status API of Huawei-family clouds.
+pub mod job;
 pub mod proto;
+pub mod upstream;

@@ -1,0 +1,120 @@
+//! Why a job could not be fetched.
+
+use std::time::Duration;
+
+/// A fetch that brought no job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchError {
+    /// What went wrong.
+    pub kind: ErrorKind,
+    /// What the upstream answered; `None` if no answer came.
+    pub answer: Option<Answer>,
+    /// More for the operator's log. May hold addresses and text of the upstream: never for callers.
+    pub detail: String,
+}
+
+/// An upstream answer that brought no job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub http_status: u16,
+    /// The error code in the body, at most 128 bytes.
+    pub code: Option<String>,
+    /// The error's text in the body, without addresses and credentials, at most 512 bytes.
+    pub message: Option<String>,
+    /// The upstream's name for the request, at most 128 bytes.
+    pub request_id: Option<String>,
+    /// How long the upstream asks to wait; at most [`super::MAX_RETRY_AFTER`].
+    pub retry_after: Option<Duration>,
+}
+
+/// What went wrong, in the terms of the public error contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// HTTP 409.
+    Conflict,
+    /// The caller's credentials are not, or no longer, accepted.
+    CredentialsRejected,
+    /// HTTP 500 and others.
+    Internal,
+    /// HTTP 410.
+    JobExpired,
+    /// No such job.
+    JobNotFound,
+    /// A success answer that is no job.
+    MalformedResponse,
+    /// HTTP 405 and 501.
+    NotImplemented,
+    /// HTTP 416.
+    OutOfRange,
+    /// The credentials are good, but not for this.
+    PermissionDenied,
+    /// Another HTTP 4xx.
+    PreconditionFailed,
+    /// A quota is used up.
+    QuotaExceeded,
+    /// HTTP 3xx; never followed.
+    Redirect,
+    /// HTTP 406 and others: the gateway's way of asking was not taken.
+    RefusedRequest,
+    /// HTTP 400 and others.
+    RejectedRequest,
+    /// The answer is over the cap.
+    ResponseTooLarge,
+    /// The address has no job API.
+    RouteNotFound,
+    /// Too many requests.
+    Throttled,
+    /// No answer within the time of one attempt.
+    Timeout,
+    /// Down for the moment.
+    Unavailable,
+    /// No answer: refused, reset, cut, no HTTP.
+    Unreachable,
+}
+
+// === impl FetchError ===
+
+impl FetchError {
+    /// How many attempts in all an error like this is worth.
+    ///
+    /// Never more than one after a 4xx: repeating it would repeat a mistake, feed a throttle or
+    /// lock a key.
+    pub(super) fn worth_attempts(&self) -> u32 {
+        let server_side = self
+            .answer
+            .as_ref()
+            .is_none_or(|it| !matches!(it.http_status, 400..=499));
+        match self.kind {
+            ErrorKind::Timeout | ErrorKind::Unavailable | ErrorKind::Unreachable if server_side => {
+                3
+            }
+            ErrorKind::Internal | ErrorKind::MalformedResponse if server_side => 2,
+            ErrorKind::Timeout
+            | ErrorKind::Unavailable
+            | ErrorKind::Unreachable
+            | ErrorKind::Internal
+            | ErrorKind::MalformedResponse
+            | ErrorKind::Conflict
+            | ErrorKind::CredentialsRejected
+            | ErrorKind::JobExpired
+            | ErrorKind::JobNotFound
+            | ErrorKind::NotImplemented
+            | ErrorKind::OutOfRange
+            | ErrorKind::PermissionDenied
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::Redirect
+            | ErrorKind::RefusedRequest
+            | ErrorKind::RejectedRequest
+            | ErrorKind::ResponseTooLarge
+            | ErrorKind::RouteNotFound
+            | ErrorKind::Throttled => 1,
+        }
+    }
+
+    /// How long the upstream asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.answer.as_ref().and_then(|answer| answer.retry_after)
+    }
+}

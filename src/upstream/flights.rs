@@ -1,0 +1,165 @@
+//! Fetches under way, each shared by all who ask for the same thing at the same time.
+//!
+//! Not a cache: an answer goes to those who waited for it and to nobody after.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared, WeakShared},
+};
+use tokio::time::Instant;
+
+type Flight<T> = Shared<BoxFuture<'static, T>>;
+
+/// The fetches under way, by what they fetch.
+///
+/// A flight belongs to its waiters: when the last of them goes, the flight ends where it is and
+/// its connection with it.
+pub(super) struct Flights<K, T: Clone>(Arc<Mutex<Table<K, T>>>);
+
+struct Table<K, T: Clone> {
+    flights: HashMap<K, Slot<T>>,
+    next: u64,
+}
+
+struct Slot<T: Clone> {
+    number: u64,
+    flight: WeakShared<BoxFuture<'static, T>>,
+    deadline: Deadline,
+}
+
+/// The latest deadline of those who wait for a flight.
+#[derive(Clone)]
+pub(super) struct Deadline(Arc<Mutex<Instant>>);
+
+/// Takes a flight out of the table when it ends, in whatever way.
+struct Landing<K: Eq + Hash, T: Clone> {
+    table: Arc<Mutex<Table<K, T>>>,
+    key: K,
+    number: u64,
+}
+
+// === impl Flights ===
+
+impl<K, T> Flights<K, T>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Table {
+            flights: HashMap::new(),
+            next: 0,
+        })))
+    }
+
+    /// Waits for the flight of `key`, which `start` begins if there is none. Also says whether it
+    /// was there already.
+    pub(super) async fn join<F>(
+        &self,
+        key: K,
+        deadline: Instant,
+        start: impl FnOnce(Deadline) -> F,
+    ) -> (T, bool)
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let (flight, joined) = self.board(key, deadline, start);
+        (flight.await, joined)
+    }
+
+    fn board<F>(
+        &self,
+        key: K,
+        deadline: Instant,
+        start: impl FnOnce(Deadline) -> F,
+    ) -> (Flight<T>, bool)
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut table = lock(&self.0);
+        let number = table.next;
+        table.next += 1;
+        let slot = table.flights.entry(key.clone());
+        if let Entry::Occupied(slot) = &slot
+            && let Some(flight) = slot.get().flight.upgrade()
+        {
+            // A flight that has ended, but whose waiters have not all gone, has an old answer.
+            if flight.peek().is_none() {
+                slot.get().deadline.extend(deadline);
+                return (flight, true);
+            }
+        }
+        let deadline = Deadline(Arc::new(Mutex::new(deadline)));
+        let landing = Landing {
+            table: Arc::clone(&self.0),
+            key,
+            number,
+        };
+        let work = start(deadline.clone());
+        let flight: Flight<T> = async move {
+            let _landing = landing;
+            work.await
+        }
+        .boxed()
+        .shared();
+        if let Some(weak) = flight.downgrade() {
+            slot.insert_entry(Slot {
+                number,
+                flight: weak,
+                deadline,
+            });
+        }
+        (flight, false)
+    }
+}
+
+impl<K, T: Clone> Clone for Flights<K, T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+// === impl Deadline ===
+
+impl Deadline {
+    /// The latest deadline as of now; it may become later.
+    pub(super) fn latest(&self) -> Instant {
+        *lock(&self.0)
+    }
+
+    fn extend(&self, deadline: Instant) {
+        let mut latest = lock(&self.0);
+        *latest = deadline.max(*latest);
+    }
+}
+
+// === impl Landing ===
+
+impl<K: Eq + Hash, T: Clone> Drop for Landing<K, T> {
+    fn drop(&mut self) {
+        let mut table = lock(&self.table);
+        // A newer flight may have taken the place.
+        if table
+            .flights
+            .get(&self.key)
+            .is_some_and(|slot| slot.number == self.number)
+        {
+            table.flights.remove(&self.key);
+        }
+    }
+}
+
+/// The table is whole between any two statements, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "flights_tests.rs"]
+mod tests;

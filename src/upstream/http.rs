@@ -1,0 +1,235 @@
+//! One attempt: one GET, and what came back.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use reqwest::redirect;
+
+use super::{Config, FetchError, SetupError, error::ErrorKind, token::Token};
+use crate::job::JobPath;
+
+/// The most bytes of a body that are read, after decompression.
+pub const MAX_BODY: usize = 4 << 20;
+
+/// The most bytes of the body of an error that are read. The rest says nothing new.
+const MAX_ERROR_BODY: usize = 64 << 10;
+
+/// What one call takes upstream besides its credentials.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// Sent as `x-request-id`.
+    pub request_id: Option<HeaderValue>,
+    /// The W3C trace context, passed on as it came.
+    pub traceparent: Option<HeaderValue>,
+    /// The W3C trace state, passed on as it came.
+    pub tracestate: Option<HeaderValue>,
+}
+
+/// A complete answer.
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) compressed: bool,
+}
+
+/// The connections to the upstream.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: reqwest::Client,
+    base: Box<str>,
+    attempt_timeout: Duration,
+}
+
+// === impl Http ===
+
+impl Http {
+    pub(super) fn new(config: &Config) -> Result<Self, SetupError> {
+        let client = reqwest::Client::builder()
+            // The credentials are for this host only.
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            // Repeating is decided in one place, and not here.
+            .retry(reqwest::retry::never())
+            .connect_timeout(config.connect_timeout)
+            .pool_idle_timeout(Duration::from_mins(1))
+            .tcp_nodelay(true)
+            .user_agent(concat!("jobgate/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(SetupError::Client)?;
+        let base = config.base.as_str().trim_end_matches('/').into();
+        Ok(Self {
+            client,
+            base,
+            attempt_timeout: config.attempt_timeout,
+        })
+    }
+
+    /// Asks once. The error is already the one to report if no further attempt is made.
+    pub(super) async fn get(
+        &self,
+        path: &JobPath,
+        token: &Token,
+        trace: &Trace,
+    ) -> Result<Response, FetchError> {
+        match tokio::time::timeout(self.attempt_timeout, self.exchange(path, token, trace)).await {
+            Ok(result) => result,
+            Err(_) => Err(no_answer(
+                ErrorKind::Timeout,
+                format!("no complete answer within {:?}", self.attempt_timeout),
+            )),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        path: &JobPath,
+        token: &Token,
+        trace: &Trace,
+    ) -> Result<Response, FetchError> {
+        let url = format!(
+            "{}/v1/{}/jobs/{}",
+            self.base,
+            path.project_id(),
+            path.job_id()
+        );
+        let response = self
+            .client
+            .get(url)
+            .headers(headers(token, trace))
+            .send()
+            .await
+            .map_err(|error| no_answer(ErrorKind::Unreachable, chain(&error)))?;
+        let status = response.status();
+        let headers = response.headers().clone();
+        let cap = if status.is_success() {
+            MAX_BODY
+        } else {
+            MAX_ERROR_BODY
+        };
+        let body = match read(response, cap).await {
+            Ok(body) => body,
+            Err(ReadError::TooLarge) if !status.is_success() => Bytes::new(),
+            Err(ReadError::TooLarge) => return Err(too_large(status.as_u16())),
+            // The status of an error says enough without its body.
+            Err(ReadError::Cut(_)) if status.is_client_error() => Bytes::new(),
+            Err(ReadError::Cut(error)) => {
+                return Err(no_answer(ErrorKind::Unreachable, chain(&error)));
+            }
+        };
+        let compressed = headers.contains_key(header::CONTENT_ENCODING);
+        let body = decode(&headers, body, MAX_BODY).map_err(|_| too_large(status.as_u16()))?;
+        Ok(Response {
+            status: status.as_u16(),
+            headers,
+            body,
+            compressed,
+        })
+    }
+}
+
+fn headers(token: &Token, trace: &Trace) -> HeaderMap {
+    let own = [
+        (HeaderName::from_static("x-auth-token"), token.header()),
+        (
+            header::ACCEPT,
+            Some(HeaderValue::from_static("application/json")),
+        ),
+        (
+            HeaderName::from_static("x-request-id"),
+            trace.request_id.clone(),
+        ),
+        (
+            HeaderName::from_static("traceparent"),
+            trace.traceparent.clone(),
+        ),
+        (
+            HeaderName::from_static("tracestate"),
+            trace.tracestate.clone(),
+        ),
+    ];
+    own.into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
+enum ReadError {
+    Cut(reqwest::Error),
+    TooLarge,
+}
+
+/// Reads a body up to the cap, and not a byte further than the piece that passes it.
+async fn read(mut response: reqwest::Response, cap: usize) -> Result<Bytes, ReadError> {
+    let announced = response.content_length().unwrap_or(0);
+    if usize::try_from(announced).is_ok_and(|announced| announced > cap) {
+        return Err(ReadError::TooLarge);
+    }
+    let mut body = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(ReadError::Cut)? {
+        if body.len() + piece.len() > cap {
+            return Err(ReadError::TooLarge);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+/// Undoes a compression that nobody asked for. What can't be undone is left as it is, and will
+/// be found to be no job.
+fn decode(headers: &HeaderMap, body: Bytes, cap: usize) -> Result<Bytes, ReadError> {
+    use std::io::Read as _;
+
+    let encoding = headers
+        .get(header::CONTENT_ENCODING)
+        .and_then(|value| value.to_str().ok());
+    let is_gzip = encoding.is_some_and(|it| {
+        let it = it.trim();
+        it.eq_ignore_ascii_case("gzip") || it.eq_ignore_ascii_case("x-gzip")
+    });
+    if !is_gzip {
+        return Ok(body);
+    }
+    let mut plain = Vec::new();
+    let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
+    match flate2::read::MultiGzDecoder::new(&*body)
+        .take(limit)
+        .read_to_end(&mut plain)
+    {
+        Ok(_) if plain.len() > cap => Err(ReadError::TooLarge),
+        Ok(_) => Ok(plain.into()),
+        Err(_) => Ok(body),
+    }
+}
+
+fn no_answer(kind: ErrorKind, detail: String) -> FetchError {
+    FetchError {
+        kind,
+        answer: None,
+        detail,
+    }
+}
+
+fn too_large(http_status: u16) -> FetchError {
+    FetchError {
+        kind: ErrorKind::ResponseTooLarge,
+        answer: Some(super::Answer {
+            http_status,
+            ..Default::default()
+        }),
+        detail: format!("the body is larger than {MAX_BODY} bytes"),
+    }
+}
+
+/// An error and its causes on one line. reqwest's own text names the URL; ours need not.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = String::from("request failed");
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
