@@ -1,4 +1,5 @@
 //! A gRPC gateway to the job-status API of Huawei-family clouds.
+pub mod grpc;
 pub mod job;
 pub mod proto;
 pub mod upstream;

@@ -1,0 +1,51 @@
+//! A job of the domain as a message of the contract.
+
+use prost::Message as _;
+
+use super::{MAX_MESSAGE, error::Error};
+use crate::{
+    job::{Job, Status},
+    proto::v1,
+};
+
+/// Converts a job that is to be sent.
+pub(super) fn job(job: &Job, http_status: Option<u16>) -> Result<v1::Job, Error> {
+    let message = message(job);
+    if message.encoded_len() > MAX_MESSAGE {
+        return Err(Error::TooLarge { http_status });
+    }
+    Ok(message)
+}
+
+fn message(job: &Job) -> v1::Job {
+    v1::Job {
+        job_id: job.job_id.clone(),
+        job_type: job.job_type.clone(),
+        status: status(job.status).into(),
+        status_text: job.status_text.clone(),
+        entities: job.entities.clone(),
+        begin_time: job.begin_time.map(timestamp),
+        end_time: job.end_time.map(timestamp),
+        error_code: job.error_code.clone(),
+        fail_reason: job.fail_reason.clone(),
+        sub_jobs: job.sub_jobs.iter().map(message).collect(),
+    }
+}
+
+fn status(status: Status) -> v1::JobStatus {
+    match status {
+        Status::Unspecified => v1::JobStatus::Unspecified,
+        Status::Init => v1::JobStatus::Init,
+        Status::Running => v1::JobStatus::Running,
+        Status::Success => v1::JobStatus::Success,
+        Status::Fail => v1::JobStatus::Fail,
+    }
+}
+
+fn timestamp(time: jiff::Timestamp) -> prost_types::Timestamp {
+    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
+    let mut timestamp = prost_types::Timestamp { seconds, nanos };
+    // Before 1970 the two may differ in sign, which protobuf does not allow.
+    timestamp.normalize();
+    timestamp
+}

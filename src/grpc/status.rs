@@ -1,0 +1,148 @@
+//! The only place where an [`Error`] becomes a gRPC status.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status, metadata::MetadataMap};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::error::Error;
+use crate::{
+    proto::v1::ErrorReason,
+    upstream::{Answer, ErrorKind},
+};
+
+/// `google.rpc.ErrorInfo.domain` of every error.
+pub(super) const DOMAIN: &str = "jobgate";
+
+/// The resource type of a job.
+const JOB_TYPE: &str = "jobgate.v1.Job";
+
+/// When to try another replica.
+const DRAINING_RETRY: Duration = Duration::from_millis(500);
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let mut details = ErrorDetails::new();
+        details.set_error_info(reason_name(error.reason()), DOMAIN, info(&error));
+        if let Some(id) = answer(&error).and_then(|answer| answer.request_id.as_deref()) {
+            details.set_request_info(id, "");
+        }
+        match &error {
+            Error::InvalidId(invalid) => {
+                details.add_bad_request_violation(invalid.field, invalid.problem.to_string());
+            }
+            Error::InvalidTimeout(invalid) => {
+                details.add_bad_request_violation("grpc-timeout", invalid.to_string());
+            }
+            Error::InvalidToken { metadata, problem } => {
+                details.add_bad_request_violation(*metadata, *problem);
+            }
+            Error::Upstream { error, path }
+                if matches!(error.kind, ErrorKind::JobNotFound | ErrorKind::JobExpired) =>
+            {
+                details.set_resource_info(
+                    JOB_TYPE,
+                    format!("projects/{}/jobs/{}", path.project_id(), path.job_id()),
+                    "",
+                    "",
+                );
+            }
+            Error::CredentialsMissing
+            | Error::DeadlineExceeded
+            | Error::Internal
+            | Error::MethodNotImplemented
+            | Error::ServerDraining
+            | Error::TooLarge { .. }
+            | Error::Upstream { .. } => {}
+        }
+        let mut metadata = MetadataMap::new();
+        if let Some(delay) = retry_delay(&error) {
+            details.set_retry_info(Some(delay));
+            // Client libraries obey this one (gRFC A6), people read the other.
+            metadata.insert("grpc-retry-pushback-ms", delay.as_millis_u64().into());
+        }
+        let code = code(error.reason());
+        Self::with_error_details_and_metadata(code, error.to_string(), details, metadata)
+    }
+}
+
+trait Millis {
+    fn as_millis_u64(&self) -> u64;
+}
+
+impl Millis for Duration {
+    fn as_millis_u64(&self) -> u64 {
+        u64::try_from(self.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The name of a reason as callers see it.
+pub(super) fn reason_name(reason: ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
+}
+
+/// The code that goes with a reason; the same pairs as in `errors.proto`.
+fn code(reason: ErrorReason) -> Code {
+    match reason {
+        ErrorReason::JobNotFound | ErrorReason::JobExpired => Code::NotFound,
+        ErrorReason::CredentialsMissing | ErrorReason::CredentialsRejected => Code::Unauthenticated,
+        ErrorReason::PermissionDenied => Code::PermissionDenied,
+        ErrorReason::UpstreamRouteNotFound
+        | ErrorReason::UpstreamNotImplemented
+        | ErrorReason::MethodNotImplemented => Code::Unimplemented,
+        ErrorReason::UpstreamThrottled
+        | ErrorReason::UpstreamQuotaExceeded
+        | ErrorReason::UpstreamResponseTooLarge
+        | ErrorReason::Overloaded => Code::ResourceExhausted,
+        ErrorReason::UpstreamUnavailable
+        | ErrorReason::UpstreamUnreachable
+        | ErrorReason::UpstreamTimeout
+        | ErrorReason::GatewayCredentialsRejected
+        | ErrorReason::ServerDraining
+        | ErrorReason::WatchExpired => Code::Unavailable,
+        ErrorReason::InvalidRequest | ErrorReason::UpstreamRejectedRequest => Code::InvalidArgument,
+        ErrorReason::UpstreamConflict => Code::Aborted,
+        ErrorReason::UpstreamOutOfRange => Code::OutOfRange,
+        ErrorReason::UpstreamPreconditionFailed => Code::FailedPrecondition,
+        ErrorReason::DeadlineExceeded => Code::DeadlineExceeded,
+        ErrorReason::Unspecified
+        | ErrorReason::Internal
+        | ErrorReason::UpstreamInternal
+        | ErrorReason::UpstreamMalformedResponse
+        | ErrorReason::UpstreamRedirect
+        | ErrorReason::UpstreamRefusedRequest => Code::Internal,
+    }
+}
+
+fn info(error: &Error) -> HashMap<String, String> {
+    let http_status = match error {
+        Error::TooLarge { http_status } => *http_status,
+        _ => answer(error).map(|answer| answer.http_status),
+    };
+    let code = answer(error).and_then(|answer| answer.code.clone());
+    let status = http_status.map(|status| ("upstream_http_status".to_owned(), status.to_string()));
+    status
+        .into_iter()
+        .chain(code.map(|code| ("upstream_code".to_owned(), code)))
+        .collect()
+}
+
+fn answer(error: &Error) -> Option<&Answer> {
+    match error {
+        Error::Upstream { error, .. } => error.answer.as_ref(),
+        _ => None,
+    }
+}
+
+fn retry_delay(error: &Error) -> Option<Duration> {
+    match error {
+        Error::ServerDraining => Some(DRAINING_RETRY),
+        Error::Upstream { error, .. } => error.retry_after(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;
