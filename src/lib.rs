@@ -2,4 +2,6 @@
 pub mod grpc;
 pub mod job;
 pub mod proto;
+pub mod server;
+pub mod telemetry;
 pub mod upstream;

@@ -1,0 +1,198 @@
+//! One line of log for each call, written when the call has ended, however it ends.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use axum::body::{Body, Bytes};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+use tonic::Code;
+use tower::{Layer, Service};
+
+use super::connection::Peer;
+use crate::grpc::{CallRecord, RequestId};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request id that is taken from a caller.
+const MAX_REQUEST_ID: usize = 128;
+
+/// Gives each call a request id and a line of log.
+#[derive(Clone, Copy)]
+pub(super) struct AccessLogLayer;
+
+/// See [`AccessLogLayer`].
+#[derive(Clone)]
+pub(super) struct AccessLog<S>(S);
+
+/// A call under way. The line is written when it is dropped.
+struct Call {
+    method: String,
+    request_id: HeaderValue,
+    peer: Option<Peer>,
+    record: CallRecord,
+    begun: Instant,
+    code: Option<Code>,
+}
+
+/// A body that takes note of the status in its trailers.
+struct Observed {
+    body: Body,
+    call: Call,
+}
+
+// === impl AccessLogLayer ===
+
+impl<S> Layer<S> for AccessLogLayer {
+    type Service = AccessLog<S>;
+
+    fn layer(&self, inner: S) -> AccessLog<S> {
+        AccessLog(inner)
+    }
+}
+
+// === impl AccessLog ===
+
+impl<S> Service<Request<Body>> for AccessLog<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let mut call = Call::new(&request);
+        request.extensions_mut().insert(call.record.clone());
+        request
+            .extensions_mut()
+            .insert(RequestId(call.request_id.clone()));
+        let response = self.0.call(request);
+        Box::pin(async move {
+            let mut response = response.await?;
+            response
+                .headers_mut()
+                .insert(REQUEST_ID, call.request_id.clone());
+            call.see(response.headers());
+            Ok(response.map(|body| Body::new(Observed { body, call })))
+        })
+    }
+}
+
+// === impl Call ===
+
+impl Call {
+    fn new(request: &Request<Body>) -> Self {
+        Self {
+            method: request.uri().path().chars().take(256).collect(),
+            request_id: request_id(request.headers()),
+            peer: request.extensions().get().copied(),
+            record: CallRecord::default(),
+            begun: Instant::now(),
+            code: None,
+        }
+    }
+
+    fn see(&mut self, headers: &HeaderMap) {
+        if let Some(status) = headers.get("grpc-status") {
+            self.code = Some(Code::from_bytes(status.as_bytes()));
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // Gone before it had a status: the caller went away.
+        let code = self.code.unwrap_or(Code::Cancelled);
+        let upstream = self.record.upstream();
+        tracing::info!(
+            target: "jobgate::access",
+            method = self.method,
+            code = code_name(code),
+            reason = self.record.reason(),
+            duration_ms = self.begun.elapsed().as_secs_f64() * 1e3,
+            request_id = self.request_id.to_str().unwrap_or_default(),
+            peer = self.peer.map(|peer| tracing::field::display(peer.0)),
+            attempts = upstream.attempts,
+            shared = upstream.shared,
+            upstream_http_status = upstream.http_status,
+            upstream_code = upstream.code,
+            upstream_request_id = upstream.request_id,
+            upstream_detail = upstream.detail,
+            "call"
+        );
+    }
+}
+
+/// The caller's request id if it is one, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let sane = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+    let given = headers.get(REQUEST_ID).filter(|value| {
+        (1..=MAX_REQUEST_ID).contains(&value.len()) && value.as_bytes().iter().all(sane)
+    });
+    given.cloned().unwrap_or_else(|| {
+        let id = format!("{:032x}", fastrand::u128(..));
+        HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    })
+}
+
+/// A code as the gRPC documents write it.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+// === impl Observed ===
+
+impl http_body::Body for Observed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            self.call.see(trailers);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,160 @@
+//! The connections of one listener: accepted, served, and ended in order.
+
+use std::{net::SocketAddr, pin::pin, time::Duration};
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{ServiceExt as _, service_fn};
+
+use super::preface::{self, Preface};
+
+/// How long a peer may take to send the first byte.
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait after a failure to accept, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often an idle peer is asked whether it is still there.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long it may take to answer.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The address of the peer, in a request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Protocol {
+    /// HTTP/1.1 or HTTP/2, as the peer begins.
+    Any,
+    /// HTTP/2 only.
+    Http2,
+}
+
+/// The connections of one listener. They end in two steps: drained, then cut.
+pub(super) struct Connections {
+    protocol: Protocol,
+    draining: CancellationToken,
+    cutting: CancellationToken,
+    tasks: TaskTracker,
+}
+
+// === impl Connections ===
+
+impl Connections {
+    pub(super) fn new(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            draining: CancellationToken::new(),
+            cutting: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Accepts connections until they are drained or cut.
+    pub(super) fn accept(&self, listener: TcpListener, routes: Router) {
+        let (protocol, draining, cutting, tasks) = (
+            self.protocol,
+            self.draining.clone(),
+            self.cutting.clone(),
+            self.tasks.clone(),
+        );
+        let accepting = async move {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, peer)) => {
+                        let serving =
+                            serve(stream, peer, routes.clone(), protocol, draining.clone());
+                        tasks.spawn(cutting.clone().run_until_cancelled_owned(serving));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "can't accept a connection");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        };
+        tokio::spawn(self.draining.clone().run_until_cancelled_owned(accepting));
+    }
+
+    /// How many connections there are.
+    pub(super) fn count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Accepts no more, and waits until all connections have finished their calls.
+    pub(super) async fn drain(&self) {
+        self.draining.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Ends all connections where they are.
+    pub(super) async fn cut(&self) {
+        self.cutting.cancel();
+        self.drain().await;
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    routes: Router,
+    protocol: Protocol,
+    draining: CancellationToken,
+) {
+    let _ = stream.set_nodelay(true);
+    let routes = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        routes.clone().oneshot(request)
+    });
+    let (stream, preface) = preface::watch(stream);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    let builder = match protocol {
+        Protocol::Any => builder,
+        Protocol::Http2 => builder.http2_only(),
+    };
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // A peer that is cut off or talks nonsense is its own affair; its calls have been logged.
+        _ = connection.as_mut() => return,
+        () = silent(&preface) => {
+            tracing::debug!(%peer, "no HTTP/2 preface in time");
+            return;
+        }
+        () = draining.cancelled() => {}
+    }
+    // A graceful end waits for a preface that may never come.
+    if !preface.seen() {
+        return;
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
+
+/// Ready once the peer has been silent for too long from the start.
+async fn silent(preface: &Preface) {
+    sleep(PREFACE_TIMEOUT).await;
+    if preface.seen() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,142 @@
+//! `grpc.health.v1.Health`, to the letter of the
+//! [health checking protocol](https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
+//!
+//! Ours, because the ready-made one has no `List` and ends a watch of an unknown service.
+
+use std::{collections::HashMap, pin::Pin, sync::Arc};
+
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    grpc,
+    proto::health::{
+        HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+        health_check_response::ServingStatus,
+        health_server::{self, HealthServer},
+    },
+};
+
+/// The server's state of health. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Health {
+    services: Arc<[&'static str]>,
+    phase: watch::Sender<Phase>,
+}
+
+/// The life of a server. It never goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Serving,
+    Draining,
+}
+
+// === impl Health ===
+
+impl Health {
+    /// The health of these services and of the server as a whole, named by the empty text.
+    pub(super) fn new<const N: usize>(services: [&'static str; N]) -> Self {
+        let services = services.into_iter().chain([""]).collect();
+        Self {
+            services,
+            phase: watch::Sender::new(Phase::Starting),
+        }
+    }
+
+    pub(super) fn serve(&self) {
+        self.phase.send_replace(Phase::Serving);
+    }
+
+    pub(super) fn drain(&self) {
+        self.phase.send_replace(Phase::Draining);
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        *self.phase.borrow() == Phase::Serving
+    }
+
+    pub(super) fn service(&self) -> HealthServer<Self> {
+        HealthServer::new(self.clone())
+    }
+
+    fn knows(&self, service: &str) -> bool {
+        self.services.contains(&service)
+    }
+}
+
+// === impl Phase ===
+
+impl Phase {
+    fn response(self) -> HealthCheckResponse {
+        let status = match self {
+            Self::Serving => ServingStatus::Serving,
+            Self::Starting | Self::Draining => ServingStatus::NotServing,
+        };
+        HealthCheckResponse {
+            status: status.into(),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl health_server::Health for Health {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        if !self.knows(&request.get_ref().service) {
+            return Err(Status::not_found("no such service"));
+        }
+        Ok(Response::new(self.phase.borrow().response()))
+    }
+
+    async fn list(
+        &self,
+        _: Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
+        let response = self.phase.borrow().response();
+        let statuses: HashMap<_, _> = self
+            .services
+            .iter()
+            .map(|service| ((*service).to_owned(), response))
+            .collect();
+        Ok(Response::new(HealthListResponse { statuses }))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let known = self.knows(&request.get_ref().service);
+        let mut phases = self.phase.subscribe();
+        phases.mark_changed();
+        let responses = stream::unfold((phases, None), move |(mut phases, last)| async move {
+            // After the last word, the stream must not hold the drain.
+            if last == Some(Phase::Draining) {
+                return None;
+            }
+            phases.changed().await.ok()?;
+            let phase = *phases.borrow_and_update();
+            Some((phase, (phases, Some(phase))))
+        });
+        let mut unknown_told = false;
+        let responses = responses.flat_map(move |phase| {
+            let unknown = HealthCheckResponse {
+                status: ServingStatus::ServiceUnknown.into(),
+            };
+            let response = match known {
+                true => Some(Ok(phase.response())),
+                false if unknown_told => None,
+                false => Some(Ok(unknown)),
+            };
+            unknown_told = true;
+            let end = (phase == Phase::Draining).then(|| Err(grpc::Error::ServerDraining.into()));
+            stream::iter(response.into_iter().chain(end))
+        });
+        Ok(Response::new(Box::pin(responses)))
+    }
+}

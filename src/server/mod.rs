@@ -1,0 +1,192 @@
+//! The server: sockets, connections, health, the log of calls, and an orderly end.
+//!
+//! [`bind`] opens the sockets and sets everything up; [`Bound::run`] serves until it is told to
+//! stop, and then drains: not healthy any more, no new connections, running calls finish.
+
+mod access_log;
+mod admin;
+mod connection;
+mod health;
+mod preface;
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use axum::{Router, response::IntoResponse as _};
+use prometheus_client::registry::Registry;
+use tokio::{net::TcpListener, time::timeout};
+use tonic::service::Routes;
+use tower_http::{
+    catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
+};
+
+use self::{
+    access_log::AccessLogLayer,
+    connection::{Connections, Protocol},
+    health::Health,
+};
+use crate::{
+    grpc, proto,
+    upstream::{self, Upstream},
+};
+
+/// Everything a server needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// Where metrics, probes and plaintext health are served; `None` for nowhere.
+    pub admin_listen: Option<SocketAddr>,
+    /// How long running calls may take to finish once the server is told to stop.
+    pub drain_timeout: Duration,
+    /// How calls are served.
+    pub grpc: grpc::Config,
+    /// How to reach the upstream.
+    pub upstream: upstream::Config,
+}
+
+/// A server that can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// A socket can't be opened.
+    #[error("can't listen on {address}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The reflection service can't be built.
+    #[error("can't set up server reflection")]
+    Reflection(#[source] tonic_reflection::server::Error),
+    /// The upstream can't be set up.
+    #[error("can't set up the upstream")]
+    Upstream(#[from] upstream::SetupError),
+}
+
+/// A server with open sockets that does not serve yet.
+pub struct Bound {
+    grpc: TcpListener,
+    grpc_address: SocketAddr,
+    grpc_routes: Router,
+    admin: Option<(TcpListener, SocketAddr)>,
+    admin_routes: Router,
+    drain_timeout: Duration,
+    health: Health,
+}
+
+/// Opens the sockets and sets up all services. Nothing is sent upstream.
+pub async fn bind(config: Config) -> Result<Bound, BindError> {
+    let mut registry = Registry::default();
+    let upstream = Upstream::new(&config.upstream, &mut registry)?;
+    let health = Health::new([grpc::SERVICE]);
+    let (grpc, grpc_address) = listen(config.listen).await?;
+    let admin = match config.admin_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    Ok(Bound {
+        grpc,
+        grpc_address,
+        grpc_routes: grpc_routes(grpc::Jobs::service(config.grpc, upstream), &health)?,
+        admin,
+        admin_routes: admin::routes(&health, registry),
+        drain_timeout: config.drain_timeout,
+        health,
+    })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
+    let open = async {
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    open.await
+        .map_err(|source| BindError::Listen { address, source })
+}
+
+fn grpc_routes(
+    jobs: proto::v1::job_service_server::JobServiceServer<grpc::Jobs>,
+    health: &Health,
+) -> Result<Router, BindError> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
+    let routes = Routes::new(jobs)
+        .add_service(health.service())
+        .add_service(reflection().build_v1().map_err(BindError::Reflection)?)
+        .add_service(
+            reflection()
+                .build_v1alpha()
+                .map_err(BindError::Reflection)?,
+        );
+    Ok(routes
+        .into_axum_router()
+        .fallback(async || {
+            tonic::Status::from(grpc::Error::MethodNotImplemented).into_http::<axum::body::Body>()
+        })
+        // A panic is one call's misfortune, not the connection's.
+        .layer(CatchPanicLayer::custom(panicked))
+        // The line of log is written whatever happens further in.
+        .layer(AccessLogLayer)
+        // Outermost, so that nothing further in can print a token.
+        .layer(SetSensitiveRequestHeadersLayer::new([
+            http::HeaderName::from_static("x-auth-token"),
+            http::header::AUTHORIZATION,
+        ])))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> http::Response<axum::body::Body> {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or(panic.downcast_ref().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("no text"), "a call panicked");
+    tonic::Status::from(grpc::Error::Internal)
+        .into_http::<axum::body::Body>()
+        .into_response()
+}
+
+// === impl Bound ===
+
+impl Bound {
+    /// Where gRPC is served.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.grpc_address
+    }
+
+    /// Where the admin services are served.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(_, address)| *address)
+    }
+
+    /// Serves until `shutdown` is done, then drains for at most the drain timeout.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        let admin = Connections::new(Protocol::Any);
+        if let Some((listener, _)) = self.admin {
+            admin.accept(listener, self.admin_routes);
+        }
+        let grpc = Connections::new(Protocol::Http2);
+        grpc.accept(self.grpc, self.grpc_routes);
+        self.health.serve();
+        tracing::info!(grpc = %self.grpc_address, "serving");
+
+        shutdown.await;
+        tracing::info!(connections = grpc.count(), "draining");
+        self.health.drain();
+        if timeout(self.drain_timeout, grpc.drain()).await.is_err() {
+            tracing::warn!(
+                connections = grpc.count(),
+                "drain timeout: connections were cut"
+            );
+            grpc.cut().await;
+        }
+        // Last, so that probes hear of the drain while it lasts.
+        admin.cut().await;
+        tracing::info!("stopped");
+    }
+}
