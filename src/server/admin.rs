@@ -31,7 +31,7 @@ fn readiness(health: &Health) -> (StatusCode, &'static str) {
     }
 }
 
-fn metrics(registry: &Registry) -> Result<impl IntoResponse, StatusCode> {
+fn metrics(registry: &Registry) -> Result<impl IntoResponse + use<>, StatusCode> {
     let mut text = String::new();
     encode(&mut text, registry).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text))

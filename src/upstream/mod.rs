@@ -206,6 +206,21 @@ fn backoff() -> impl Iterator<Item = Duration> {
         .build()
 }
 
+/// What an upstream's code, message and request id become before callers see them.
+#[cfg(test)]
+pub(crate) fn fit_for_callers(
+    token: &Token,
+    code: Option<&str>,
+    message: &str,
+    request_id: &str,
+) -> (Option<String>, Option<String>, Option<String>) {
+    (
+        code.and_then(|code| redact::word(code, token)),
+        redact::message(message, token),
+        redact::word(request_id, token),
+    )
+}
+
 // === impl BaseUrl ===
 
 impl BaseUrl {
