@@ -1,0 +1,14 @@
+//! Through the door: a real gateway, real sockets, and an upstream that does what it is told.
+#![expect(missing_docs, reason = "tests")]
+
+mod answers;
+mod credentials;
+mod deadlines;
+mod drain;
+mod health;
+mod reflection;
+mod requests;
+mod retries;
+mod sharing;
+mod support;
+mod wire;

@@ -1,0 +1,114 @@
+//! A gateway in this process, and a client of it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use jobgate::{
+    grpc,
+    proto::v1::{GetJobRequest, Job, job_service_client::JobServiceClient},
+    server, upstream,
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+use tonic::{Request, Status, transport::Channel};
+
+use super::Upstream;
+
+/// The token the tests send.
+pub(crate) const TOKEN: &str = "gAAAAAB-the-callers-own-token";
+
+/// A running gateway.
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<()>,
+}
+
+/// A configuration that talks to `upstream` on free ports.
+pub(crate) fn config(upstream: SocketAddr) -> server::Config {
+    server::Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        admin_listen: Some(([127, 0, 0, 1], 0).into()),
+        drain_timeout: Duration::from_secs(30),
+        grpc: grpc::Config {
+            timeout: Duration::from_secs(30),
+        },
+        upstream: upstream::Config {
+            base: upstream::BaseUrl::parse(&format!("http://{upstream}")).unwrap(),
+            attempt_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(20),
+        },
+    }
+}
+
+/// The request for job `j1` of project `p1`, with the tests' token.
+pub(crate) fn get_job() -> Request<GetJobRequest> {
+    let message = GetJobRequest {
+        project_id: "p1".into(),
+        job_id: "j1".into(),
+    };
+    let mut request = Request::new(message);
+    request
+        .metadata_mut()
+        .insert("x-auth-token", TOKEN.parse().unwrap());
+    request
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    pub(crate) async fn new(upstream: &Upstream) -> Self {
+        Self::with(config(upstream.address)).await
+    }
+
+    pub(crate) async fn with(config: server::Config) -> Self {
+        let bound = server::bind(config).await.unwrap();
+        let (address, admin) = (bound.local_addr(), bound.admin_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(bound.run(async {
+            let _ = stopped.await;
+        }));
+        Self {
+            address,
+            admin,
+            stop: Some(stop),
+            running,
+        }
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        channel(self.address).await
+    }
+
+    pub(crate) async fn client(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.channel().await)
+    }
+
+    /// One GetJob for the usual job.
+    pub(crate) async fn get(&self) -> Result<Job, Status> {
+        self.send(get_job()).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<GetJobRequest>) -> Result<Job, Status> {
+        Ok(self.client().await.get_job(request).await?.into_inner())
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn stopped(self) {
+        drop(self.stop);
+        self.running.await.unwrap();
+    }
+}
+
+/// A connection to any gRPC server here.
+pub(crate) async fn channel(address: SocketAddr) -> Channel {
+    Channel::from_shared(format!("http://{address}"))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap()
+}

@@ -1,0 +1,20 @@
+//! What the tests are written in.
+
+pub(crate) mod gateway;
+pub(crate) mod upstream;
+
+use tonic::Status;
+use tonic_types::StatusExt as _;
+
+pub(crate) use self::{
+    gateway::{Gateway, TOKEN, get_job},
+    upstream::{Reply, Upstream},
+};
+
+/// The reason in a status of ours.
+pub(crate) fn reason(status: &Status) -> String {
+    status
+        .get_details_error_info()
+        .map(|info| info.reason)
+        .unwrap_or_default()
+}
