@@ -83,7 +83,8 @@ async fn only_what_belongs_upstream_goes_there() {
 #[tokio::test]
 async fn a_request_id_is_made_when_none_fits() {
     let upstream = Upstream::new([Reply::job()]).await;
-    let mut client = Gateway::new(&upstream).await.client().await;
+    let gateway = Gateway::new(&upstream).await;
+    let mut client = gateway.client().await;
     let mut request = get_job();
     request
         .metadata_mut()
@@ -117,7 +118,8 @@ async fn unknown_methods_are_unimplemented() {
 #[tokio::test]
 async fn compressed_requests_are_read() {
     let upstream = Upstream::new([Reply::job()]).await;
-    let client = Gateway::new(&upstream).await.client().await;
+    let gateway = Gateway::new(&upstream).await;
+    let client = gateway.client().await;
     let mut client = client.send_compressed(tonic::codec::CompressionEncoding::Gzip);
     assert_eq!(
         client.get_job(get_job()).await.unwrap().into_inner().job_id,
@@ -128,7 +130,8 @@ async fn compressed_requests_are_read() {
 #[tokio::test]
 async fn watching_is_not_offered_yet() {
     let upstream = Upstream::new([Reply::job()]).await;
-    let mut client = Gateway::new(&upstream).await.client().await;
+    let gateway = Gateway::new(&upstream).await;
+    let mut client = gateway.client().await;
     let status = client
         .watch_job(jobgate::proto::v1::WatchJobRequest::default())
         .await

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use jobgate::{
     grpc,
     proto::v1::{GetJobRequest, Job, job_service_client::JobServiceClient},
@@ -95,6 +96,19 @@ impl Gateway {
     /// Tells it to stop.
     pub(crate) fn stop(&mut self) {
         drop(self.stop.take());
+    }
+
+    /// One GetJob by a client that leaves the deadline to the server.
+    pub(crate) async fn send_without_own_deadline(
+        &self,
+        request: Request<GetJobRequest>,
+    ) -> Result<Job, Status> {
+        let http = Client::builder(TokioExecutor::new())
+            .http2_only(true)
+            .build_http();
+        let origin = format!("http://{}", self.address).parse().unwrap();
+        let mut client = JobServiceClient::with_origin(http, origin);
+        Ok(client.get_job(request).await?.into_inner())
     }
 
     /// Waits for its end.
