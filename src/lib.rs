@@ -3,5 +3,6 @@ pub mod grpc;
 pub mod job;
 pub mod proto;
 pub mod server;
+pub mod simulator;
 pub mod telemetry;
 pub mod upstream;

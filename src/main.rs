@@ -1,2 +1,9 @@
-//! The `jobgate` program.
-fn main() {}
+//! The `jobgate` program: reads its arguments and hands over.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -16,6 +16,7 @@ pub use self::{
     error::Error,
     guard::RequestId,
     record::{CallRecord, Upstream as UpstreamRecord},
+    status::code_name,
 };
 use crate::{
     job::JobPath,

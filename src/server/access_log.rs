@@ -14,7 +14,7 @@ use tonic::Code;
 use tower::{Layer, Service};
 
 use super::connection::Peer;
-use crate::grpc::{CallRecord, RequestId};
+use crate::grpc::{CallRecord, RequestId, code_name};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -144,29 +144,6 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         let id = format!("{:032x}", fastrand::u128(..));
         HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("-"))
     })
-}
-
-/// A code as the gRPC documents write it.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 // === impl Observed ===

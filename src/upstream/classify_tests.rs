@@ -137,7 +137,7 @@ fn speaking_codes_are_known_in_any_case_and_spelling() {
     }
 }
 
-/// The documented codes of VBS, AutoBackup, the job manager and the gateway that leave the meaning
+/// The documented codes of VBS, policies, the job manager and the gateway that leave the meaning
 /// to the HTTP status.
 #[test]
 fn all_other_documented_codes_leave_it_to_the_http_status() {

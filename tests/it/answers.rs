@@ -48,6 +48,7 @@ async fn a_job_comes_through_whole() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn errors_are_told_by_the_bodys_code_first() {
     for (http, body, code, expected) in [
         (

@@ -17,8 +17,13 @@ async fn a_passed_deadline_is_deadline_exceeded_and_drops_the_upstream_call() {
     let upstream = Upstream::new([never()]).await;
     let gateway = Gateway::new(&upstream).await;
     let mut request = get_job();
-    request.metadata_mut().insert("grpc-timeout", "200m".parse().unwrap());
-    let status = gateway.send_without_own_deadline(request).await.unwrap_err();
+    request
+        .metadata_mut()
+        .insert("grpc-timeout", "200m".parse().unwrap());
+    let status = gateway
+        .send_without_own_deadline(request)
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
     upstream.has_lost(1).await;

@@ -1,5 +1,5 @@
 //! Through the door: a real gateway, real sockets, and an upstream that does what it is told.
-#![expect(missing_docs, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod answers;
 mod credentials;

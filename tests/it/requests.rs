@@ -61,11 +61,7 @@ async fn only_what_belongs_upstream_goes_there() {
     let requests = upstream.requests();
     let (line, headers) = requests[0].split_once("\r\n").unwrap();
     assert_eq!(line, "GET /v1/p1/jobs/j1 HTTP/1.1");
-    let mut headers: Vec<_> = headers
-        .trim()
-        .split("\r\n")
-        .map(str::to_lowercase)
-        .collect();
+    let mut headers: Vec<_> = headers.trim().lines().map(str::to_lowercase).collect();
     headers.sort_unstable();
     let mut expected = [
         "accept: application/json".to_owned(),

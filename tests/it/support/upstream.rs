@@ -67,11 +67,11 @@ impl Reply {
 
     /// The head of an answer with a body of `len` bytes.
     pub(crate) fn head(status: u16, headers: &[(&str, &str)], len: usize) -> Vec<u8> {
-        let headers: String = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
-        format!("HTTP/1.1 {status} Text\r\n{headers}content-length: {len}\r\n\r\n").into_bytes()
+        let mut head = format!("HTTP/1.1 {status} Text\r\ncontent-length: {len}\r\n");
+        for (name, value) in headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        (head + "\r\n").into_bytes()
     }
 
     /// A running job.

@@ -1,0 +1,47 @@
+//! The signals that end a server.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::failure::Failure;
+
+/// Listens for SIGTERM and Ctrl-C.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen; from here on, the signals do not end the process by themselves.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(Failure::Runtime)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Failure::Runtime)?,
+        })
+    }
+
+    /// Waits for the next signal.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Runs a server that takes a shutdown until its end. The first signal shuts it down; a second
+/// one ends the waiting for it.
+pub(super) async fn run_until_signal<F: Future>(
+    serve: impl FnOnce(tokio::sync::oneshot::Receiver<()>) -> F,
+) -> Result<Option<F::Output>, Failure> {
+    let mut signals = Signals::listen()?;
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let signalled = async move {
+        signals.next().await;
+        let _ = stop.send(());
+        signals.next().await;
+    };
+    tokio::select! {
+        output = serve(stopped) => Ok(Some(output)),
+        () = signalled => Ok(None),
+    }
+}

@@ -1,0 +1,79 @@
+//! The REST API of a cloud, simulated: jobs with a life, IAM tokens, and every way of failing.
+//!
+//! It follows a [`Script`] and the clock. It shares nothing with the client of the REST API in
+//! this crate, so that the two can't make the same mistake.
+
+mod api;
+mod faults;
+mod iam;
+mod life;
+mod script;
+mod world;
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tokio::net::TcpListener;
+
+pub use self::script::{Script, ScriptError};
+use self::world::World;
+
+/// Where the simulator listens and what it plays.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the REST API and IAM are served.
+    pub listen: SocketAddr,
+    /// What is played.
+    pub script: Script,
+}
+
+/// The simulator can't listen.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen on {address}")]
+pub struct BindError {
+    address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// A simulator with an open socket that does not serve yet.
+pub struct Simulator {
+    listener: TcpListener,
+    address: SocketAddr,
+    script: Script,
+}
+
+/// Opens the socket.
+pub async fn bind(config: Config) -> Result<Simulator, BindError> {
+    let Config { listen, script } = config;
+    let open = async {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    let (listener, address) = open.await.map_err(|source| BindError {
+        address: listen,
+        source,
+    })?;
+    Ok(Simulator {
+        listener,
+        address,
+        script,
+    })
+}
+
+// === impl Simulator ===
+
+impl Simulator {
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` is done. The jobs of the script begin now.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let world = Arc::new(World::new(self.script, self.address));
+        axum::serve(self.listener, api::routes(world))
+            .with_graceful_shutdown(shutdown)
+            .await
+    }
+}

@@ -1,0 +1,241 @@
+//! The script: what jobs there are, how they live, and what goes wrong.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::Value;
+
+use super::faults::Fault;
+
+const BUILTIN: &str = include_str!("builtin.toml");
+
+/// What the simulator plays. The documentation of the keys is in `docs/simulator.md`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// Added to every answer.
+    #[serde(default, deserialize_with = "duration")]
+    pub(super) latency: Duration,
+    #[serde(default)]
+    pub(super) tokens: Tokens,
+    pub(super) throttle: Option<Throttle>,
+    #[serde(default)]
+    pub(super) start: Start,
+    #[serde(default, rename = "job")]
+    pub(super) jobs: Vec<KnownJob>,
+    #[serde(default, rename = "fault")]
+    pub(super) faults: Vec<Fault>,
+}
+
+/// A script that can't be played.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    /// The file can't be read.
+    #[error("can't read the script {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The text is no script. The message shows the line and the key.
+    #[error("{name}: {source}")]
+    Parse {
+        /// Which script.
+        name: String,
+        /// What is wrong, and where.
+        source: Box<toml::de::Error>,
+    },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tokens {
+    /// Which tokens are good.
+    pub(super) accept: Accept,
+    /// Good tokens besides the issued ones, each for every project.
+    pub(super) known: Vec<String>,
+    #[serde(deserialize_with = "duration")]
+    pub(super) lifetime: Duration,
+    /// The users who get a token, with their passwords; none: everybody gets one.
+    pub(super) users: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Accept {
+    Any,
+    Issued,
+}
+
+/// How many requests a token may make.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Throttle {
+    pub(super) limit: u32,
+    #[serde(deserialize_with = "duration")]
+    pub(super) per: Duration,
+}
+
+/// The lives of the jobs that calls start.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Start {
+    pub(super) create: Life,
+    pub(super) restore: Life,
+    pub(super) delete: Life,
+}
+
+/// A job that is there from the start.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KnownJob {
+    pub(super) project: String,
+    pub(super) id: String,
+    /// Answered as it is, instead of a life.
+    pub(super) raw: Option<String>,
+    /// The HTTP status of `raw`.
+    #[serde(default = "ok")]
+    pub(super) http_status: u16,
+    #[serde(default)]
+    pub(super) life: Life,
+}
+
+/// A job's type, phases and sub jobs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Life {
+    #[serde(rename = "type")]
+    pub(super) job_type: String,
+    pub(super) id: Option<String>,
+    pub(super) entities: BTreeMap<String, Value>,
+    pub(super) begin_time: Option<String>,
+    pub(super) end_time: Option<String>,
+    #[serde(rename = "phase")]
+    pub(super) phases: Vec<Phase>,
+    #[serde(rename = "sub_job")]
+    pub(super) sub_jobs: Vec<Life>,
+    pub(super) sub_jobs_in: Place,
+    pub(super) no_sub_jobs: Blank,
+}
+
+/// What a job is from some time on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Phase {
+    /// Since the job began.
+    #[serde(default, deserialize_with = "duration")]
+    pub(super) after: Duration,
+    pub(super) status: String,
+    #[serde(default)]
+    pub(super) entities: BTreeMap<String, Value>,
+    pub(super) error_code: Option<String>,
+    pub(super) fail_reason: Option<String>,
+}
+
+/// Where sub jobs stand in the answer.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Place {
+    #[default]
+    Top,
+    Entities,
+}
+
+/// What stands in place of no sub jobs.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Blank {
+    #[default]
+    Absent,
+    Null,
+    Text,
+    List,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| {
+            D::Error::custom(format!("{text:?} is no duration like \"250ms\" or \"2s\""))
+        })
+}
+
+// === impl Script ===
+
+impl Script {
+    /// The script for those who bring none.
+    pub fn builtin() -> Result<Self, ScriptError> {
+        Self::parse("the built-in script", BUILTIN)
+    }
+
+    /// Reads a script; `name` is for error messages.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ScriptError> {
+        toml::from_str(text).map_err(|source| ScriptError::Parse {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    /// Reads a script from a file.
+    pub fn load(path: &Path) -> Result<Self, ScriptError> {
+        let text = fs::read_to_string(path).map_err(|source| ScriptError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            accept: Accept::Any,
+            known: Vec::new(),
+            lifetime: Duration::from_hours(24),
+            users: BTreeMap::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_builtin_script_can_be_played() {
+        Script::builtin().unwrap();
+    }
+
+    #[test]
+    fn an_error_names_the_file_the_line_and_the_key() {
+        for (text, line, key) in [
+            ("\nlatencyy = \"1s\"\n", "line 2", "latencyy"),
+            ("latency = 5\n", "line 1", "latency"),
+            ("latency = \"five\"\n", "line 1", "latency"),
+            ("[tokens]\naccept = \"none\"\n", "line 2", "accept"),
+            (
+                "[[job]]\nproject = \"p\"\nid = \"i\"\n[[job.life.phase]]\nafter = \"1s\"\n",
+                "line 4",
+                "status",
+            ),
+            ("[[fault]]\n\nshape = \"odd\"\n", "line 3", "shape"),
+        ] {
+            let error = Script::parse("my.toml", text).unwrap_err().to_string();
+            assert!(error.starts_with("my.toml: "), "{error}");
+            assert!(error.contains(line) && error.contains(key), "{error}");
+        }
+    }
+}
