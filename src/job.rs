@@ -162,13 +162,9 @@ mod tests {
     fn ids_are_an_allow_list() {
         let long = "a".repeat(MAX_ID_LEN);
         let too_long = "a".repeat(MAX_ID_LEN + 1);
-        for id in [
-            "a",
-            "4010b39b5281d3590152874bfa3b1604",
-            "70a599e0-31e7-49b7-b260",
-            "A_z-0",
-            &long,
-        ] {
+        for id in
+            ["a", "4010b39b5281d3590152874bfa3b1604", "70a599e0-31e7-49b7-b260", "A_z-0", &long]
+        {
             assert!(JobPath::parse("p", id).is_ok(), "{id}");
             assert!(JobPath::parse(id, "j").is_ok(), "{id}");
         }
@@ -191,18 +187,12 @@ mod tests {
         for (id, problem) in bad {
             assert_eq!(
                 JobPath::parse("p", id),
-                Err(InvalidId {
-                    field: "job_id",
-                    problem
-                }),
+                Err(InvalidId { field: "job_id", problem }),
                 "{id:?}"
             );
             assert_eq!(
                 JobPath::parse(id, "j"),
-                Err(InvalidId {
-                    field: "project_id",
-                    problem
-                }),
+                Err(InvalidId { field: "project_id", problem }),
                 "{id:?}"
             );
         }

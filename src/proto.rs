@@ -8,12 +8,7 @@ pub mod v1 {
 
 /// The gRPC health protocol.
 pub mod health {
-    #![expect(
-        missing_docs,
-        clippy::pedantic,
-        clippy::allow_attributes,
-        reason = "generated"
-    )]
+    #![expect(missing_docs, clippy::pedantic, clippy::allow_attributes, reason = "generated")]
     tonic::include_proto!("grpc.health.v1");
 }
 

@@ -1,108 +1,71 @@
-//! What the commands that call a gateway have in common.
+//! What every client command needs: a connection, a deadline, and errors that say what happened.
 
-use std::{fs, io::Read as _, path::PathBuf, time::Duration};
+use std::{error::Error as StdError, iter, time::Duration};
 
-use jobgate::proto::v1::job_service_client::JobServiceClient;
-use secrecy::{ExposeSecret as _, SecretString};
-use tonic::{
-    metadata::{Ascii, MetadataMap, MetadataValue},
-    transport::{Channel, Endpoint},
-};
+use tokio::time::{self, Instant};
+use tonic::{Status, TimeoutExpired, transport::Channel};
 
-use super::{
-    duration,
-    failure::{Failure, chain},
-};
+use super::{address::Address, error::Error};
 
-/// Which gateway is called, and with what.
-#[derive(Debug, clap::Args)]
-pub(super) struct GatewayArgs {
-    /// The gateway
-    #[arg(
-        long,
-        env = "JOBGATE_GATEWAY",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:50051"
-    )]
-    pub(super) gateway: String,
-
-    /// The project of the job
-    #[arg(long, env = "JOBGATE_PROJECT", value_name = "ID")]
-    pub(super) project: String,
-
-    /// A file with the IAM token, `-` for standard input; by default the token is taken from the
-    /// environment variable JOBGATE_TOKEN
-    #[arg(long, env = "JOBGATE_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
-
-    /// How long to wait for an answer
-    #[arg(
-        long,
-        env = "JOBGATE_CALL_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "30s",
-        value_parser = duration::parse
-    )]
-    pub(super) timeout: Duration,
+/// One server, and the time there is for all of a call, the connecting included.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    address: Address,
+    after: Duration,
+    deadline: Instant,
 }
 
-// === impl GatewayArgs ===
-
-impl GatewayArgs {
-    pub(super) async fn connect(&self) -> Result<JobServiceClient<Channel>, Failure> {
-        channel(&self.gateway, self.timeout)
-            .await
-            .map(JobServiceClient::new)
+impl Peer {
+    /// The clock starts here.
+    pub(crate) fn new(address: Address, after: Duration) -> Self {
+        let deadline = Instant::now() + after;
+        Self { address, after, deadline }
     }
 
-    /// Puts the token, if there is one, into a call.
-    pub(super) fn authorize(&self, metadata: &mut MetadataMap) -> Result<(), Failure> {
-        if let Some(token) = self.token()? {
-            let text = token.expose_secret().trim();
-            let mut value: MetadataValue<Ascii> = text.parse().map_err(|_| {
-                Failure::Usage("the token has characters that can't be sent".to_owned())
-            })?;
-            value.set_sensitive(true);
-            metadata.insert("x-auth-token", value);
-        }
-        Ok(())
+    /// The time that is left, for `Request::set_timeout`.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
-    fn token(&self) -> Result<Option<SecretString>, Failure> {
-        let Some(path) = &self.token_file else {
-            return Ok(std::env::var("JOBGATE_TOKEN").ok().map(SecretString::from));
+    /// Connects. Has no limit of its own, see [`Peer::in_time`].
+    pub(crate) async fn connect(&self) -> Result<Channel, Error> {
+        let connected = self.address.endpoint().connect().await;
+        connected.map_err(|error| self.unreachable(&error))
+    }
+
+    /// Gives up on the work when the deadline passes.
+    pub(crate) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        time::timeout_at(self.deadline, work).await.unwrap_or_else(|_| Err(self.timed_out()))
+    }
+
+    /// Tells the peer's own errors from those tonic makes of a broken connection.
+    pub(crate) fn error(&self, status: Status) -> Error {
+        let Some(local) = status.source() else {
+            return Error::Rpc(status);
         };
-        let text = if path.as_os_str() == "-" {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map(|_| text)
+        if chain(local).any(<dyn StdError>::is::<TimeoutExpired>) {
+            self.timed_out()
         } else {
-            fs::read_to_string(path)
-        };
-        let text = text.map_err(|error| {
-            Failure::Usage(format!(
-                "can't read the token from {}: {error}",
-                path.display()
-            ))
-        })?;
-        Ok(Some(SecretString::from(text)))
+            self.unreachable(local)
+        }
+    }
+
+    fn timed_out(&self) -> Error {
+        Error::TimedOut { address: self.address.clone(), after: self.after }
+    }
+
+    fn unreachable(&self, error: &(dyn StdError + 'static)) -> Error {
+        // The outer errors only say "transport error"; the innermost one knows.
+        let cause = chain(error).last().map_or_else(String::new, ToString::to_string);
+        Error::Unreachable { address: self.address.clone(), cause }
     }
 }
 
-/// Connects to a plaintext gRPC server.
-pub(super) async fn channel(url: &str, timeout: Duration) -> Result<Channel, Failure> {
-    if !url.starts_with("http://") {
-        return Err(Failure::Usage(format!(
-            "{url}: write the address as http://HOST:PORT"
-        )));
-    }
-    let endpoint = Endpoint::from_shared(url.to_owned())
-        .map_err(|_| Failure::Usage(format!("{url} is no address like http://HOST:PORT")))?;
-    endpoint
-        .connect_timeout(timeout)
-        .connect()
-        .await
-        .map_err(|error| Failure::Unreachable {
-            address: url.to_owned(),
-            reason: std::error::Error::source(&error).map_or_else(|| error.to_string(), chain),
-        })
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |&error| error.source())
 }

@@ -11,15 +11,9 @@ use jobgate::{
     upstream::{self, BaseUrl},
 };
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
-use tonic::{Request, transport::Channel};
+use tonic::{Request, metadata::MetadataValue};
 
-use super::{
-    client,
-    exit::Exit,
-    failure::Failure,
-    print::{self, BOLD, Color, DIM, RESET},
-    render, signals,
-};
+use super::{client::Peer, console::Console, error::Error, exit::Exit, render, signals, token};
 
 const PROJECT: &str = "demo";
 const TOKEN: &str = "demo-token";
@@ -28,20 +22,15 @@ const LONGEST: Duration = Duration::from_mins(1);
 const BACKUP: &str =
     r#"{"backup":{"volume_id":"7e5fdc5a-5e36-4b22-8bcc-7f17037290cc","name":"demo"}}"#;
 
+/// See it all work, on an embedded simulator
+///
+/// Starts a simulated cloud and a gateway on free ports, starts a backup job there, and follows it
+/// to its end over gRPC.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Demo {
     /// Leave the simulator and the gateway running until Ctrl-C
     #[arg(long, env = "JOBGATE_DEMO_KEEP")]
     keep: bool,
-
-    /// When to use colour
-    #[arg(
-        long,
-        env = "JOBGATE_COLOR",
-        value_name = "WHEN",
-        default_value = "auto"
-    )]
-    color: Color,
 }
 
 /// What runs in this process, and how to end it.
@@ -52,73 +41,59 @@ struct Stage {
     tasks: [JoinHandle<()>; 2],
 }
 
-/// Runs the demo.
-pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
-    let Args { keep, color } = args;
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::Runtime)?;
-    runtime.block_on(async {
-        let mut signals = signals::Signals::listen()?;
-        let stage = Stage::set().await?;
-        let exit = tokio::select! {
-            exit = play(&stage, *color) => exit?,
-            () = signals.next() => Exit::Error,
-        };
-        print::out(&stage.commands(*keep), *color)?;
-        if *keep && exit == Exit::Success {
-            signals.next().await;
-        }
-        stage.clear().await;
-        Ok(exit)
-    })
+// === impl Demo ===
+
+impl Demo {
+    /// Runs the demo.
+    pub(crate) fn run(self, console: Console) -> Result<Exit, Error> {
+        let Self { keep } = self;
+        let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
+        runtime.block_on(async {
+            let mut signals = signals::Signals::listen()?;
+            let stage = Stage::set().await?;
+            let exit = tokio::select! {
+                exit = play(&stage, console) => exit?,
+                () = signals.next() => return Ok(Exit::Error),
+            };
+            console.print(&stage.commands(keep)).map_err(Error::Output)?;
+            if keep {
+                signals.next().await;
+            }
+            stage.clear().await;
+            Ok(exit)
+        })
+    }
 }
 
-async fn play(stage: &Stage, color: Color) -> Result<Exit, Failure> {
-    let intro = format!(
-        "{BOLD}A cloud's REST API{RESET} (simulated) at http://{}\n\
-         {BOLD}jobgate{RESET} at http://{}, gRPC\n\n",
-        stage.rest, stage.gateway
-    );
-    print::out(&intro, color)?;
-    let job_id = start_backup(stage.rest).await.map_err(Failure::Demo)?;
-    print::out(
-        &format!("{DIM}POST /v2/{PROJECT}/cloudbackups{RESET} started job {job_id}\n"),
-        color,
-    )?;
-    let url = format!("http://{}", stage.gateway);
-    let client = client::channel(&url, LONGEST)
-        .await
-        .map(JobServiceClient::new)?;
-    let job = timeout(LONGEST, follow(client, &job_id, color))
-        .await
-        .map_err(|_| Failure::Demo(format!("the job has not ended within {LONGEST:?}")))??;
-    Ok(Exit::of_job(job.status()))
+async fn play(stage: &Stage, console: Console) -> Result<Exit, Error> {
+    let print = |text: &str| console.print(text).map_err(Error::Output);
+    print(&format!("A cloud's REST API, simulated, at http://{}", stage.rest))?;
+    print(&format!("jobgate, gRPC, at http://{}\n", stage.gateway))?;
+    let job_id = start_backup(stage.rest).await.map_err(Error::Demo)?;
+    print(&format!("POST /v2/{PROJECT}/cloudbackups started job {job_id}"))?;
+    let address = format!("http://{}", stage.gateway);
+    let address = address.parse().map_err(|_| Error::Demo("no address".to_owned()))?;
+    let peer = Peer::new(address, LONGEST);
+    let job = peer.in_time(follow(&peer, &job_id, console)).await?;
+    Ok(Exit::of(&job))
 }
 
 /// Asks for the job until it ends, and prints it whenever it has changed.
-async fn follow(
-    mut client: JobServiceClient<Channel>,
-    job_id: &str,
-    color: Color,
-) -> Result<Job, Failure> {
+async fn follow(peer: &Peer, job_id: &str, console: Console) -> Result<Job, Error> {
+    let mut client = JobServiceClient::new(peer.connect().await?);
     let mut last = None;
     loop {
-        let message = GetJobRequest {
-            project_id: PROJECT.into(),
-            job_id: job_id.into(),
-        };
+        let message = GetJobRequest { project_id: PROJECT.into(), job_id: job_id.into() };
         let mut request = Request::new(message);
-        request
-            .metadata_mut()
-            .insert("x-auth-token", TOKEN.parse().map_err(|_| bad_token())?);
-        request.set_timeout(LONGEST);
-        let job = client.get_job(request).await?.into_inner();
+        request.metadata_mut().insert(token::KEY, MetadataValue::from_static(TOKEN));
+        request.set_timeout(peer.time_left());
+        let answer = client.get_job(request).await;
+        let job = answer.map_err(|status| peer.error(status))?.into_inner();
         if last.as_ref() != Some(&job) {
-            print::out(
-                &format!("\n{}", render::tree(&job, Timestamp::now())),
-                color,
-            )?;
+            let tree = render::tree(&job, Timestamp::now());
+            console.print(&format!("\n{tree}")).map_err(Error::Output)?;
         }
-        if Exit::of_job(job.status()) != Exit::JobNotEnded {
+        if Exit::of(&job) != Exit::JobNotEnded {
             return Ok(job);
         }
         last = Some(job);
@@ -126,16 +101,9 @@ async fn follow(
     }
 }
 
-fn bad_token() -> Failure {
-    Failure::Demo("the demo's token can't be sent".to_owned())
-}
-
 /// Starts a backup over REST, as a user of the cloud would.
 async fn start_backup(rest: SocketAddr) -> Result<String, String> {
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .map_err(|error| error.to_string())?;
+    let http = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
     let request = http
         .post(format!("http://{rest}/v2/{PROJECT}/cloudbackups"))
         .header("x-auth-token", TOKEN)
@@ -150,24 +118,18 @@ async fn start_backup(rest: SocketAddr) -> Result<String, String> {
 // === impl Stage ===
 
 impl Stage {
-    async fn set() -> Result<Self, Failure> {
+    async fn set() -> Result<Self, Error> {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let script = Script::builtin()?;
-        let simulator = simulator::bind(simulator::Config {
-            listen: free,
-            script,
-        })
-        .await?;
+        let simulator = simulator::bind(simulator::Config { listen: free, script }).await?;
         let rest = simulator.local_addr();
         let base = BaseUrl::parse(&format!("http://{rest}"))
-            .map_err(|error| Failure::Demo(error.to_string()))?;
+            .map_err(|error| Error::Demo(error.to_string()))?;
         let bound = server::bind(server::Config {
             listen: free,
             admin_listen: None,
             drain_timeout: Duration::from_secs(2),
-            grpc: grpc::Config {
-                timeout: Duration::from_secs(30),
-            },
+            grpc: grpc::Config { timeout: Duration::from_secs(30) },
             upstream: upstream::Config {
                 base,
                 attempt_timeout: Duration::from_secs(10),
@@ -183,12 +145,7 @@ impl Stage {
         });
         let serving_grpc = tokio::spawn(bound.run(async { drop(gateway_stopped.await) }));
         let (stops, tasks) = ([stop_gateway, stop_rest], [serving_grpc, serving_rest]);
-        Ok(Self {
-            rest,
-            gateway,
-            stops,
-            tasks,
-        })
+        Ok(Self { rest, gateway, stops, tasks })
     }
 
     /// The commands with which one can go on.
@@ -206,7 +163,7 @@ impl Stage {
              grpcurl -plaintext -H 'x-auth-token: {TOKEN}' \\\n    \
              -d '{{\"project_id\":\"{PROJECT}\",\"job_id\":\"odd\"}}' \\\n    \
              {gateway} jobgate.v1.JobService/GetJob\n\n  \
-             curl -H 'X-Auth-Token: {TOKEN}' http://{rest}/v1/{PROJECT}/jobs/failed\n"
+             curl -H 'X-Auth-Token: {TOKEN}' http://{rest}/v1/{PROJECT}/jobs/failed"
         )
     }
 

@@ -1,71 +1,123 @@
-//! The command line. The library does not know it.
+//! The command line: what can be asked of the program, and who answers.
 
+mod address;
 mod client;
+mod console;
 mod demo;
 mod duration;
+mod error;
 mod exit;
-mod failure;
 mod get;
 mod health;
-mod print;
 mod render;
 mod serve;
 mod signals;
 mod simulate;
-
-use std::process::ExitCode;
+mod token;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime;
 
-use self::exit::Exit;
+use self::{
+    console::{Color, Console},
+    error::Error,
+    exit::Exit,
+};
 
 /// A gRPC gateway to the job-status API of Huawei-family clouds.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
-struct Cli {
+#[command(version, after_help = exit::codes())]
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
-}
 
-const AFTER_HELP: &str = "Every option can also be given by the environment variable that its \
-help names. Durations are written like 250ms, 30s or 5m.\n\nBegin with: jobgate demo";
+    /// When to use colour
+    ///
+    /// `auto` means: on a terminal, unless the variable `NO_COLOR` is set.
+    #[arg(
+        long,
+        env = "JOBGATE_COLOR",
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        global = true
+    )]
+    color: Color,
+}
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves jobs over gRPC
-    Serve(serve::Args),
-    /// Watches a backup job on an embedded simulator, to see it all work
-    Demo(demo::Args),
-    /// Serves the REST API and IAM of a simulated cloud
-    Simulate(simulate::Args),
-    /// Prints a job
-    Get(get::Args),
-    /// Asks a gateway's admin port whether it is serving
-    Health(health::Args),
+    Serve(serve::Serve),
+    Demo(demo::Demo),
+    Simulate(simulate::Simulate),
+    Get(get::Get),
+    Health(health::Health),
 }
 
-/// Runs the program.
-pub(crate) fn run() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Serve(args) => serve::run(&args),
-        Command::Demo(args) => demo::run(&args),
-        Command::Simulate(args) => simulate::run(&args),
-        Command::Get(args) => get::run(&args),
-        Command::Health(args) => health::run(&args),
+/// Does what the command line asks for. Whatever goes wrong has been told on stderr on return.
+pub(crate) fn run(cli: Cli) -> Exit {
+    let Cli { command, color } = cli;
+    let console = Console::new(color);
+    let outcome = match command {
+        Command::Serve(serve) => serve.run(console),
+        Command::Demo(demo) => demo.run(console),
+        Command::Simulate(simulate) => on_one_thread(simulate.run(console)),
+        Command::Get(get) => on_one_thread(get.run(console)),
+        Command::Health(health) => on_one_thread(health.run(console)),
     };
-    match outcome {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            print::error(&failure.to_string());
-            Exit::from(&failure).into()
+    outcome.unwrap_or_else(|error| {
+        console.complain(&error.report());
+        error.exit()
+    })
+}
+
+/// Runs a client's work to its end; one call at a time needs no more threads.
+fn on_one_thread(work: impl Future<Output = Result<Exit, Error>>) -> Result<Exit, Error> {
+    let runtime =
+        runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let outcome = runtime.block_on(work);
+    // A name lookup can't be cancelled: dropping the runtime would wait for it past the deadline.
+    runtime.shutdown_background();
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+
+    use super::{Cli, exit::Exit};
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn usage_errors() {
+        let cases: [(&[&str], ErrorKind); 6] = [
+            (&["get"], ErrorKind::MissingRequiredArgument),
+            (&["get", "j", "--project", "p", "--timeout", "0s"], ErrorKind::ValueValidation),
+            (
+                &["get", "j", "--project", "p", "--gateway", "https://g:443"],
+                ErrorKind::ValueValidation,
+            ),
+            (&["get", "j", "--project", "p", "--output", "xml"], ErrorKind::InvalidValue),
+            (&["get", "j", "--project", "p", "--token", "t"], ErrorKind::UnknownArgument),
+            (&["health", "extra"], ErrorKind::UnknownArgument),
+        ];
+        for (args, kind) in cases {
+            let error = Cli::try_parse_from(["jobgate"].iter().chain(args)).unwrap_err();
+            assert_eq!(error.kind(), kind, "{args:?}");
+            assert_eq!(error.exit_code(), i32::from(Exit::Usage as u8), "{args:?}");
         }
     }
-}
 
-/// A runtime on this thread, enough for a client.
-fn client_runtime() -> Result<tokio::runtime::Runtime, failure::Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failure::Failure::Runtime)
+    #[test]
+    fn every_option_has_an_environment_twin() {
+        for command in Cli::command().get_subcommands() {
+            for option in command.get_opts() {
+                assert!(option.get_env().is_some(), "{} {option}", command.get_name());
+            }
+        }
+    }
 }

@@ -9,21 +9,19 @@ use jobgate::{
     upstream::{self, BaseUrl},
 };
 
-use super::{duration, exit::Exit, failure::Failure, signals};
+use super::{console::Console, duration, error::Error, exit::Exit, signals};
 
+/// Serve jobs over gRPC
+///
+/// Answers GetJob with what the REST API says, asked with the caller's own token.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Serve {
     /// Where the REST API is, such as https://vbs.eu-de.otc.t-systems.com; without the version
     #[arg(long, env = "JOBGATE_UPSTREAM", value_name = "URL", value_parser = BaseUrl::parse)]
     upstream: BaseUrl,
 
     /// Where gRPC is served
-    #[arg(
-        long,
-        env = "JOBGATE_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:50051"
-    )]
+    #[arg(long, env = "JOBGATE_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
     listen: SocketAddr,
 
     /// Where metrics, probes and plaintext health are served; `off` for nowhere
@@ -79,23 +77,13 @@ pub(super) struct Args {
 
 /// How a server logs.
 #[derive(Debug, clap::Args)]
-pub(super) struct LogArgs {
+struct LogArgs {
     /// How lines of log are written
-    #[arg(
-        long,
-        env = "JOBGATE_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
+    #[arg(long, env = "JOBGATE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: Format,
 
     /// The least important lines that are written; calls are logged at info
-    #[arg(
-        long,
-        env = "JOBGATE_LOG_LEVEL",
-        value_name = "LEVEL",
-        default_value = "info"
-    )]
+    #[arg(long, env = "JOBGATE_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     log_level: Level,
 }
 
@@ -124,9 +112,7 @@ impl FromStr for AdminListen {
         if text == "off" {
             return Ok(Self(None));
         }
-        let address = text
-            .parse()
-            .map_err(|_| "write an address like 127.0.0.1:9090, or off")?;
+        let address = text.parse().map_err(|_| "write an address like 127.0.0.1:9090, or off")?;
         Ok(Self(Some(address)))
     }
 }
@@ -134,7 +120,7 @@ impl FromStr for AdminListen {
 // === impl LogArgs ===
 
 impl LogArgs {
-    pub(super) fn start(&self) {
+    fn start(&self, console: Console) {
         let format = match self.log_format {
             Format::Text => LogFormat::Text,
             Format::Json => LogFormat::Json,
@@ -145,50 +131,49 @@ impl LogArgs {
             Level::Info => tracing::Level::INFO,
             Level::Debug => tracing::Level::DEBUG,
         };
-        let choice = anstream::AutoStream::choice(&std::io::stderr());
-        telemetry::start_log(format, level, choice != anstream::ColorChoice::Never);
+        telemetry::start_log(format, level, console.colors_stderr());
     }
 }
 
-/// Serves until a signal comes.
-pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
-    // Whole, so that no flag is forgotten.
-    let Args {
-        upstream: base,
-        listen,
-        admin_listen: AdminListen(admin_listen),
-        workers,
-        timeout,
-        attempt_timeout,
-        connect_timeout,
-        drain_timeout,
-        log,
-    } = args;
-    log.start();
-    let config = server::Config {
-        listen: *listen,
-        admin_listen: *admin_listen,
-        drain_timeout: *drain_timeout,
-        grpc: grpc::Config { timeout: *timeout },
-        upstream: upstream::Config {
-            base: base.clone(),
-            attempt_timeout: *attempt_timeout,
-            connect_timeout: *connect_timeout,
-        },
-    };
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(workers) = workers {
-        runtime.worker_threads(workers.get());
-    }
-    let runtime = runtime.enable_all().build().map_err(Failure::Runtime)?;
-    let outcome = runtime.block_on(async {
-        let bound = server::bind(config).await?;
-        let stopped = |stop| async {
-            let _: Result<(), _> = { stop as tokio::sync::oneshot::Receiver<()> }.await;
+// === impl Serve ===
+
+impl Serve {
+    /// Serves until a signal comes.
+    pub(crate) fn run(self, console: Console) -> Result<Exit, Error> {
+        // Whole, so that no flag is forgotten.
+        let Self {
+            upstream: base,
+            listen,
+            admin_listen: AdminListen(admin_listen),
+            workers,
+            timeout,
+            attempt_timeout,
+            connect_timeout,
+            drain_timeout,
+            log,
+        } = self;
+        log.start(console);
+        let config = server::Config {
+            listen,
+            admin_listen,
+            drain_timeout,
+            grpc: grpc::Config { timeout },
+            upstream: upstream::Config { base, attempt_timeout, connect_timeout },
         };
-        signals::run_until_signal(|stop| bound.run(stopped(stop))).await
-    });
-    // A lookup of a name may still sit in a thread; nothing waits for it.
-    runtime.shutdown_background();
-    outcome.map(|_| Exit::Success)
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        if let Some(workers) = workers {
+            runtime.worker_threads(workers.get());
+        }
+        let runtime = runtime.enable_all().build().map_err(Error::Runtime)?;
+        let outcome = runtime.block_on(async {
+            let bound = server::bind(config).await?;
+            let stopped = |stop| async {
+                let _: Result<(), _> = { stop as tokio::sync::oneshot::Receiver<()> }.await;
+            };
+            signals::run_until_signal(|stop| bound.run(stopped(stop))).await
+        });
+        // A lookup of a name may still sit in a thread; nothing waits for it.
+        runtime.shutdown_background();
+        outcome.map(|_| Exit::Success)
+    }
 }

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::failure::Failure;
+use super::error::Error;
 
 /// Listens for SIGTERM and Ctrl-C.
 pub(super) struct Signals {
@@ -12,10 +12,10 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Begins to listen; from here on, the signals do not end the process by themselves.
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(super) fn listen() -> Result<Self, Error> {
         Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(Failure::Runtime)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(Failure::Runtime)?,
+            terminate: signal(SignalKind::terminate()).map_err(Error::Runtime)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Error::Runtime)?,
         })
     }
 
@@ -32,7 +32,7 @@ impl Signals {
 /// one ends the waiting for it.
 pub(super) async fn run_until_signal<F: Future>(
     serve: impl FnOnce(tokio::sync::oneshot::Receiver<()>) -> F,
-) -> Result<Option<F::Output>, Failure> {
+) -> Result<Option<F::Output>, Error> {
     let mut signals = Signals::listen()?;
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let signalled = async move {

@@ -4,15 +4,11 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use jobgate::simulator::{self, Script};
 
-use super::{
-    exit::Exit,
-    failure::Failure,
-    print::{self, Color},
-    signals,
-};
+use super::{console::Console, error::Error, exit::Exit, signals};
 
+/// Serve the REST API and IAM of a simulated cloud
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Simulate {
     /// Where the REST API and IAM are served
     #[arg(
         long,
@@ -27,30 +23,21 @@ pub(super) struct Args {
     script: Option<PathBuf>,
 }
 
-/// Serves until a signal comes.
-pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
-    let Args { listen, script } = args;
-    let script = match script {
-        Some(path) => Script::load(path)?,
-        None => Script::builtin()?,
-    };
-    let config = simulator::Config {
-        listen: *listen,
-        script,
-    };
-    super::client_runtime()?.block_on(async {
-        let simulator = simulator::bind(config).await?;
+// === impl Simulate ===
+
+impl Simulate {
+    /// Serves until a signal comes.
+    pub(crate) async fn run(self, console: Console) -> Result<Exit, Error> {
+        let Self { listen, script } = self;
+        let script = match script {
+            Some(path) => Script::load(&path)?,
+            None => Script::builtin()?,
+        };
+        let simulator = simulator::bind(simulator::Config { listen, script }).await?;
         let address = simulator.local_addr();
-        print::out(
-            &format!("the REST API is at http://{address}\n"),
-            Color::Auto,
-        )?;
-        let served = signals::run_until_signal(|stop| {
-            simulator.run(async {
-                let _ = stop.await;
-            })
-        });
-        served.await?.transpose().map_err(Failure::Runtime)?;
+        console.print(&format!("the REST API is at http://{address}")).map_err(Error::Output)?;
+        let served = signals::run_until_signal(|stop| simulator.run(async { drop(stop.await) }));
+        served.await?.transpose().map_err(Error::Runtime)?;
         Ok(Exit::Success)
-    })
+    }
 }

@@ -121,11 +121,7 @@ fn sentence(error: &FetchError) -> String {
         ErrorKind::Unavailable => "the upstream is unavailable",
         ErrorKind::Unreachable => "the upstream can't be reached",
     };
-    match error
-        .answer
-        .as_ref()
-        .and_then(|answer| answer.message.as_deref())
-    {
+    match error.answer.as_ref().and_then(|answer| answer.message.as_deref()) {
         Some(theirs) => format!("{ours}: {theirs}"),
         None => ours.to_owned(),
     }

@@ -79,24 +79,16 @@ fn one<'h>(
     let value = values.next();
     // Which of two tokens is meant is not for us to guess.
     if values.next().is_some() {
-        return Err(Error::InvalidToken {
-            metadata,
-            problem: "must be sent once only",
-        });
+        return Err(Error::InvalidToken { metadata, problem: "must be sent once only" });
     }
     Ok(value)
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked("bearer ".len())?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| token.trim_ascii())
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 fn trace_header(headers: &HeaderMap, name: &str) -> Option<HeaderValue> {
-    headers
-        .get(name)
-        .filter(|value| value.len() <= MAX_TRACE && value.to_str().is_ok())
-        .cloned()
+    headers.get(name).filter(|value| value.len() <= MAX_TRACE && value.to_str().is_ok()).cloned()
 }

@@ -58,23 +58,15 @@ impl Jobs {
     }
 
     async fn job(&self, request: Request<GetJobRequest>) -> Result<Job, Error> {
-        let call = Call::check(
-            request.metadata(),
-            request.extensions(),
-            self.config.timeout,
-        )?;
+        let call = Call::check(request.metadata(), request.extensions(), self.config.timeout)?;
         let request = request.into_inner();
         let path = JobPath::parse(&request.project_id, &request.job_id)?;
-        let fetch = self
-            .upstream
-            .fetch(&path, &call.token, &call.trace, call.deadline);
+        let fetch = self.upstream.fetch(&path, &call.token, &call.trace, call.deadline);
         let fetched = tokio::time::timeout_at(call.deadline, fetch)
             .await
             .map_err(|_| Error::DeadlineExceeded)?;
         call.record.fetched(&fetched);
-        let job = fetched
-            .result
-            .map_err(|error| Error::Upstream { error, path })?;
+        let job = fetched.result.map_err(|error| Error::Upstream { error, path })?;
         convert::job(&job, fetched.http_status)
     }
 }

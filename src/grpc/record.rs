@@ -63,9 +63,7 @@ impl CallRecord {
             http_status: fetched.http_status,
             code: answer.and_then(|answer| answer.code.clone()),
             request_id: answer.and_then(|answer| answer.request_id.clone()),
-            detail: error
-                .map(|error| error.detail.clone())
-                .filter(|text| !text.is_empty()),
+            detail: error.map(|error| error.detail.clone()).filter(|text| !text.is_empty()),
         };
         self.with(|known| known.upstream = upstream);
     }

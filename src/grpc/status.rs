@@ -145,10 +145,7 @@ fn info(error: &Error) -> HashMap<String, String> {
     };
     let code = answer(error).and_then(|answer| answer.code.clone());
     let status = http_status.map(|status| ("upstream_http_status".to_owned(), status.to_string()));
-    status
-        .into_iter()
-        .chain(code.map(|code| ("upstream_code".to_owned(), code)))
-        .collect()
+    status.into_iter().chain(code.map(|code| ("upstream_code".to_owned(), code))).collect()
 }
 
 fn answer(error: &Error) -> Option<&Answer> {

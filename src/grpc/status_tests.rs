@@ -8,93 +8,30 @@ use crate::{job::JobPath, upstream::FetchError};
 
 const KINDS: [(ErrorKind, Code, &str); 20] = [
     (ErrorKind::Conflict, Code::Aborted, "UPSTREAM_CONFLICT"),
-    (
-        ErrorKind::CredentialsRejected,
-        Code::Unauthenticated,
-        "CREDENTIALS_REJECTED",
-    ),
+    (ErrorKind::CredentialsRejected, Code::Unauthenticated, "CREDENTIALS_REJECTED"),
     (ErrorKind::Internal, Code::Internal, "UPSTREAM_INTERNAL"),
     (ErrorKind::JobExpired, Code::NotFound, "JOB_EXPIRED"),
     (ErrorKind::JobNotFound, Code::NotFound, "JOB_NOT_FOUND"),
-    (
-        ErrorKind::MalformedResponse,
-        Code::Internal,
-        "UPSTREAM_MALFORMED_RESPONSE",
-    ),
-    (
-        ErrorKind::NotImplemented,
-        Code::Unimplemented,
-        "UPSTREAM_NOT_IMPLEMENTED",
-    ),
-    (
-        ErrorKind::OutOfRange,
-        Code::OutOfRange,
-        "UPSTREAM_OUT_OF_RANGE",
-    ),
-    (
-        ErrorKind::PermissionDenied,
-        Code::PermissionDenied,
-        "PERMISSION_DENIED",
-    ),
-    (
-        ErrorKind::PreconditionFailed,
-        Code::FailedPrecondition,
-        "UPSTREAM_PRECONDITION_FAILED",
-    ),
-    (
-        ErrorKind::QuotaExceeded,
-        Code::ResourceExhausted,
-        "UPSTREAM_QUOTA_EXCEEDED",
-    ),
+    (ErrorKind::MalformedResponse, Code::Internal, "UPSTREAM_MALFORMED_RESPONSE"),
+    (ErrorKind::NotImplemented, Code::Unimplemented, "UPSTREAM_NOT_IMPLEMENTED"),
+    (ErrorKind::OutOfRange, Code::OutOfRange, "UPSTREAM_OUT_OF_RANGE"),
+    (ErrorKind::PermissionDenied, Code::PermissionDenied, "PERMISSION_DENIED"),
+    (ErrorKind::PreconditionFailed, Code::FailedPrecondition, "UPSTREAM_PRECONDITION_FAILED"),
+    (ErrorKind::QuotaExceeded, Code::ResourceExhausted, "UPSTREAM_QUOTA_EXCEEDED"),
     (ErrorKind::Redirect, Code::Internal, "UPSTREAM_REDIRECT"),
-    (
-        ErrorKind::RefusedRequest,
-        Code::Internal,
-        "UPSTREAM_REFUSED_REQUEST",
-    ),
-    (
-        ErrorKind::RejectedRequest,
-        Code::InvalidArgument,
-        "UPSTREAM_REJECTED_REQUEST",
-    ),
-    (
-        ErrorKind::ResponseTooLarge,
-        Code::ResourceExhausted,
-        "UPSTREAM_RESPONSE_TOO_LARGE",
-    ),
-    (
-        ErrorKind::RouteNotFound,
-        Code::Unimplemented,
-        "UPSTREAM_ROUTE_NOT_FOUND",
-    ),
-    (
-        ErrorKind::Throttled,
-        Code::ResourceExhausted,
-        "UPSTREAM_THROTTLED",
-    ),
+    (ErrorKind::RefusedRequest, Code::Internal, "UPSTREAM_REFUSED_REQUEST"),
+    (ErrorKind::RejectedRequest, Code::InvalidArgument, "UPSTREAM_REJECTED_REQUEST"),
+    (ErrorKind::ResponseTooLarge, Code::ResourceExhausted, "UPSTREAM_RESPONSE_TOO_LARGE"),
+    (ErrorKind::RouteNotFound, Code::Unimplemented, "UPSTREAM_ROUTE_NOT_FOUND"),
+    (ErrorKind::Throttled, Code::ResourceExhausted, "UPSTREAM_THROTTLED"),
     (ErrorKind::Timeout, Code::Unavailable, "UPSTREAM_TIMEOUT"),
-    (
-        ErrorKind::Unavailable,
-        Code::Unavailable,
-        "UPSTREAM_UNAVAILABLE",
-    ),
-    (
-        ErrorKind::Unreachable,
-        Code::Unavailable,
-        "UPSTREAM_UNREACHABLE",
-    ),
+    (ErrorKind::Unavailable, Code::Unavailable, "UPSTREAM_UNAVAILABLE"),
+    (ErrorKind::Unreachable, Code::Unavailable, "UPSTREAM_UNREACHABLE"),
 ];
 
 fn upstream(kind: ErrorKind, answer: Option<Answer>) -> Error {
-    let error = FetchError {
-        kind,
-        answer,
-        detail: "http://internal:8080 said no".into(),
-    };
-    Error::Upstream {
-        error: Arc::new(error),
-        path: JobPath::parse("p", "j").unwrap(),
-    }
+    let error = FetchError { kind, answer, detail: "http://internal:8080 said no".into() };
+    Error::Upstream { error: Arc::new(error), path: JobPath::parse("p", "j").unwrap() }
 }
 
 #[test]
@@ -103,10 +40,7 @@ fn every_kind_has_its_code_and_reason() {
         let status = Status::from(upstream(kind, None));
         assert_eq!(status.code(), code, "{kind:?}");
         let info = status.get_details_error_info().unwrap();
-        assert_eq!(
-            (info.reason.as_str(), info.domain.as_str()),
-            (reason, "jobgate")
-        );
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), (reason, "jobgate"));
         assert!(info.metadata.is_empty());
         assert!(!status.message().contains("internal:8080"));
     }
@@ -128,16 +62,10 @@ fn what_the_upstream_answered_is_in_the_details() {
     let info = status.get_details_error_info().unwrap();
     assert_eq!(info.metadata["upstream_http_status"], "429");
     assert_eq!(info.metadata["upstream_code"], "APIGW.0308");
-    assert_eq!(
-        status.get_details_request_info().unwrap().request_id,
-        "req-1"
-    );
+    assert_eq!(status.get_details_request_info().unwrap().request_id, "req-1");
     let delay = status.get_details_retry_info().unwrap().retry_delay;
     assert_eq!(delay, Some(Duration::from_millis(1500)));
-    assert_eq!(
-        status.metadata().get("grpc-retry-pushback-ms").unwrap(),
-        "1500"
-    );
+    assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "1500");
 }
 
 #[test]
@@ -157,19 +85,13 @@ fn a_wrong_field_is_named() {
     assert_eq!(status.code(), Code::InvalidArgument);
     let violations = status.get_details_bad_request().unwrap().field_violations;
     assert_eq!(violations[0].field, "job_id");
-    assert_eq!(
-        status.get_details_error_info().unwrap().reason,
-        "INVALID_REQUEST"
-    );
+    assert_eq!(status.get_details_error_info().unwrap().reason, "INVALID_REQUEST");
 }
 
 /// All trailers as they go over the wire: each with its name and the 32 bytes that HTTP/2 counts.
 fn trailers_len(status: &Status) -> usize {
     let headers = status.clone().into_http::<()>().headers().clone();
-    headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 32)
-        .sum()
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
 
 proptest! {

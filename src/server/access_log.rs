@@ -74,15 +74,11 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let mut call = Call::new(&request);
         request.extensions_mut().insert(call.record.clone());
-        request
-            .extensions_mut()
-            .insert(RequestId(call.request_id.clone()));
+        request.extensions_mut().insert(RequestId(call.request_id.clone()));
         let response = self.0.call(request);
         Box::pin(async move {
             let mut response = response.await?;
-            response
-                .headers_mut()
-                .insert(REQUEST_ID, call.request_id.clone());
+            response.headers_mut().insert(REQUEST_ID, call.request_id.clone());
             call.see(response.headers());
             Ok(response.map(|body| Body::new(Observed { body, call })))
         })

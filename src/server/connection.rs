@@ -65,12 +65,8 @@ impl Connections {
 
     /// Accepts connections until they are drained or cut.
     pub(super) fn accept(&self, listener: TcpListener, routes: Router) {
-        let (protocol, draining, cutting, tasks) = (
-            self.protocol,
-            self.draining.clone(),
-            self.cutting.clone(),
-            self.tasks.clone(),
-        );
+        let (protocol, draining, cutting, tasks) =
+            (self.protocol, self.draining.clone(), self.cutting.clone(), self.tasks.clone());
         let accepting = async move {
             loop {
                 match listener.accept().await {

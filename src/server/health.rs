@@ -39,10 +39,7 @@ impl Health {
     /// The health of these services and of the server as a whole, named by the empty text.
     pub(super) fn new<const N: usize>(services: [&'static str; N]) -> Self {
         let services = services.into_iter().chain([""]).collect();
-        Self {
-            services,
-            phase: watch::Sender::new(Phase::Starting),
-        }
+        Self { services, phase: watch::Sender::new(Phase::Starting) }
     }
 
     pub(super) fn serve(&self) {
@@ -74,9 +71,7 @@ impl Phase {
             Self::Serving => ServingStatus::Serving,
             Self::Starting | Self::Draining => ServingStatus::NotServing,
         };
-        HealthCheckResponse {
-            status: status.into(),
-        }
+        HealthCheckResponse { status: status.into() }
     }
 }
 
@@ -97,11 +92,8 @@ impl health_server::Health for Health {
         _: Request<HealthListRequest>,
     ) -> Result<Response<HealthListResponse>, Status> {
         let response = self.phase.borrow().response();
-        let statuses: HashMap<_, _> = self
-            .services
-            .iter()
-            .map(|service| ((*service).to_owned(), response))
-            .collect();
+        let statuses: HashMap<_, _> =
+            self.services.iter().map(|service| ((*service).to_owned(), response)).collect();
         Ok(Response::new(HealthListResponse { statuses }))
     }
 
@@ -125,9 +117,7 @@ impl health_server::Health for Health {
         });
         let mut unknown_told = false;
         let responses = responses.flat_map(move |phase| {
-            let unknown = HealthCheckResponse {
-                status: ServingStatus::ServiceUnknown.into(),
-            };
+            let unknown = HealthCheckResponse { status: ServingStatus::ServiceUnknown.into() };
             let response = match known {
                 true => Some(Ok(phase.response())),
                 false if unknown_told => None,

@@ -102,8 +102,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindEr
         let bound = listener.local_addr()?;
         Ok((listener, bound))
     };
-    open.await
-        .map_err(|source| BindError::Listen { address, source })
+    open.await.map_err(|source| BindError::Listen { address, source })
 }
 
 fn grpc_routes(
@@ -118,11 +117,7 @@ fn grpc_routes(
     let routes = Routes::new(jobs)
         .add_service(health.service())
         .add_service(reflection().build_v1().map_err(BindError::Reflection)?)
-        .add_service(
-            reflection()
-                .build_v1alpha()
-                .map_err(BindError::Reflection)?,
-        );
+        .add_service(reflection().build_v1alpha().map_err(BindError::Reflection)?);
     Ok(routes
         .into_axum_router()
         .fallback(async || {
@@ -141,14 +136,9 @@ fn grpc_routes(
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> http::Response<axum::body::Body> {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or(panic.downcast_ref().map(String::as_str));
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("no text"), "a call panicked");
-    tonic::Status::from(grpc::Error::Internal)
-        .into_http::<axum::body::Body>()
-        .into_response()
+    tonic::Status::from(grpc::Error::Internal).into_http::<axum::body::Body>().into_response()
 }
 
 // === impl Bound ===
@@ -179,10 +169,7 @@ impl Bound {
         tracing::info!(connections = grpc.count(), "draining");
         self.health.drain();
         if timeout(self.drain_timeout, grpc.drain()).await.is_err() {
-            tracing::warn!(
-                connections = grpc.count(),
-                "drain timeout: connections were cut"
-            );
+            tracing::warn!(connections = grpc.count(), "drain timeout: connections were cut");
             grpc.cut().await;
         }
         // Last, so that probes hear of the drain while it lasts.

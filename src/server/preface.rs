@@ -28,13 +28,7 @@ pub(super) struct Watched<S> {
 /// Watches a stream for its first byte.
 pub(super) fn watch<S>(stream: S) -> (Watched<S>, Preface) {
     let preface = Preface(Arc::default());
-    (
-        Watched {
-            stream,
-            preface: preface.clone(),
-        },
-        preface,
-    )
+    (Watched { stream, preface: preface.clone() }, preface)
 }
 
 // === impl Preface ===

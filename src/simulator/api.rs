@@ -43,9 +43,7 @@ pub(super) fn routes(world: Arc<World>) -> Router {
 /// What happens to every request: an id, the script's latency and faults.
 async fn common(State(world): Shared, mut request: Request, next: Next) -> Response {
     let request_id = id();
-    request
-        .extensions_mut()
-        .insert(RequestId(request_id.clone()));
+    request.extensions_mut().insert(RequestId(request_id.clone()));
     tokio::time::sleep(world.script.latency).await;
     let struck = world.fault(request.method().as_str(), request.uri().path());
     let mut response = match struck.and_then(|index| world.script.faults.get(index)) {
@@ -56,23 +54,14 @@ async fn common(State(world): Shared, mut request: Request, next: Next) -> Respo
         None => next.run(request).await,
     };
     if let Ok(value) = HeaderValue::from_str(&request_id) {
-        response
-            .headers_mut()
-            .entry("x-request-id")
-            .or_insert(value);
+        response.headers_mut().entry("x-request-id").or_insert(value);
     }
     response
 }
 
 async fn unknown(request: Request) -> Response {
     let message = "The API does not exist or has not been published in the environment";
-    error(
-        404,
-        Shape::Gateway,
-        "APIGW.0101",
-        message,
-        request_id(request.extensions()),
-    )
+    error(404, Shape::Gateway, "APIGW.0101", message, request_id(request.extensions()))
 }
 
 async fn job(
@@ -84,11 +73,7 @@ async fn job(
     if let Err(refusal) = world.admit(token(request.headers()), &project, request_id) {
         return refusal;
     }
-    let known = world
-        .script
-        .jobs
-        .iter()
-        .find(|it| it.project == project && it.id == job);
+    let known = world.script.jobs.iter().find(|it| it.project == project && it.id == job);
     if let Some(known) = known
         && let Some(raw) = &known.raw
     {
@@ -96,13 +81,7 @@ async fn job(
     }
     match world.job(&project, &job) {
         Some(job) => Json(job).into_response(),
-        None => error(
-            404,
-            Shape::Error,
-            "common.0011",
-            "query job fail",
-            request_id,
-        ),
+        None => error(404, Shape::Error, "common.0011", "query job fail", request_id),
     }
 }
 
@@ -130,18 +109,9 @@ async fn create(
         return refusal;
     }
     let wrong = |number: u16, message: &str| {
-        error(
-            400,
-            Shape::Error,
-            &format!("VolumeBackup.{number:04}"),
-            message,
-            request_id,
-        )
+        error(400, Shape::Error, &format!("VolumeBackup.{number:04}"), message, request_id)
     };
-    let Ok(Create {
-        backup: Some(backup),
-    }) = serde_json::from_str(&body)
-    else {
+    let Ok(Create { backup: Some(backup) }) = serde_json::from_str(&body) else {
         return wrong(2, "the request body is malformed or empty");
     };
     let name = backup.name.unwrap_or_default();
@@ -150,9 +120,7 @@ async fn create(
         return wrong(10, "volume_id is empty");
     };
     let uuid_like = volume_id.len() <= 36
-        && volume_id
-            .bytes()
-            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        && volume_id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     match name.chars().count() {
         0 => return wrong(7, "the name is empty"),
         65.. => return wrong(3, "the name is too long"),
@@ -170,13 +138,7 @@ async fn create(
         ("$snapshot_id", snapshot_id),
         ("$name", name),
     ];
-    start(
-        &world,
-        &project,
-        world.script.start.create.clone(),
-        names,
-        request_id,
-    )
+    start(&world, &project, world.script.start.create.clone(), names, request_id)
 }
 
 async fn restore(
@@ -190,21 +152,12 @@ async fn restore(
         return refusal;
     }
     let body: Value = serde_json::from_str(&body).unwrap_or_default();
-    let Some(volume_id) = body["restore"]["volume_id"]
-        .as_str()
-        .filter(|id| !id.is_empty())
-    else {
+    let Some(volume_id) = body["restore"]["volume_id"].as_str().filter(|id| !id.is_empty()) else {
         let message = "the restore request is malformed";
         return error(400, Shape::Error, "VolumeBackup.0210", message, request_id);
     };
     let names = vec![("$backup_id", backup), ("$volume_id", volume_id.to_owned())];
-    start(
-        &world,
-        &project,
-        world.script.start.restore.clone(),
-        names,
-        request_id,
-    )
+    start(&world, &project, world.script.start.restore.clone(), names, request_id)
 }
 
 async fn delete(
@@ -217,13 +170,7 @@ async fn delete(
         return refusal;
     }
     let names = vec![("$backup_id", backup), ("$volume_id", uuid())];
-    start(
-        &world,
-        &project,
-        world.script.start.delete.clone(),
-        names,
-        request_id,
-    )
+    start(&world, &project, world.script.start.delete.clone(), names, request_id)
 }
 
 fn start(
@@ -246,9 +193,7 @@ fn request_id(extensions: &http::Extensions) -> &str {
 }
 
 fn token(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get("x-auth-token")
-        .and_then(|value| value.to_str().ok())
+    headers.get("x-auth-token").and_then(|value| value.to_str().ok())
 }
 
 fn uuid() -> String {

@@ -65,9 +65,7 @@ pub(super) enum Shape {
 impl Fault {
     /// Whether this fault is for a request like this.
     pub(super) fn fits(&self, method: &str, path: &str) -> bool {
-        self.method
-            .as_deref()
-            .is_none_or(|it| it.eq_ignore_ascii_case(method))
+        self.method.as_deref().is_none_or(|it| it.eq_ignore_ascii_case(method))
             && self.path.as_deref().is_none_or(|it| path.contains(it))
     }
 
@@ -77,13 +75,7 @@ impl Fault {
     }
 
     pub(super) fn answer(&self, request_id: &str) -> Response {
-        let mut response = error(
-            self.status,
-            self.shape,
-            &self.code,
-            &self.message,
-            request_id,
-        );
+        let mut response = error(self.status, self.shape, &self.code, &self.message, request_id);
         for (name, value) in &self.headers {
             if let (Ok(name), Ok(value)) =
                 (name.parse::<HeaderName>(), HeaderValue::from_str(value))
@@ -128,9 +120,7 @@ pub(super) fn error(
         }
         Shape::Plain => json!({"error_code": code, "error_msg": message}),
         Shape::Keystone => {
-            let title = StatusCode::from_u16(status)
-                .ok()
-                .and_then(|it| it.canonical_reason());
+            let title = StatusCode::from_u16(status).ok().and_then(|it| it.canonical_reason());
             json!({"error": {"code": status, "message": message, "title": title}})
         }
         Shape::Fault => json!({code: {"code": status, "message": message}}),
@@ -156,11 +146,7 @@ mod tests {
 
     #[test]
     fn a_fault_strikes_when_the_script_says() {
-        let fault = Fault {
-            skip: 2,
-            times: Some(3),
-            ..Fault::default()
-        };
+        let fault = Fault { skip: 2, times: Some(3), ..Fault::default() };
         let struck: Vec<_> = (0..8).filter(|number| fault.strikes(*number)).collect();
         assert_eq!(struck, [2, 3, 4]);
         assert!(Fault::default().strikes(1000));
@@ -171,29 +157,18 @@ mod tests {
         for (shape, expected) in [
             (Shape::Error, r#"{"error":{"code":"c","message":"m"}}"#),
             (Shape::Flat, r#"{"code":"c","message":"m"}"#),
-            (
-                Shape::Gateway,
-                r#"{"error_code":"c","error_msg":"m","request_id":"r"}"#,
-            ),
+            (Shape::Gateway, r#"{"error_code":"c","error_msg":"m","request_id":"r"}"#),
             (Shape::Plain, r#"{"error_code":"c","error_msg":"m"}"#),
-            (
-                Shape::Keystone,
-                r#"{"error":{"code":401,"message":"m","title":"Unauthorized"}}"#,
-            ),
+            (Shape::Keystone, r#"{"error":{"code":401,"message":"m","title":"Unauthorized"}}"#),
             (Shape::Fault, r#"{"c":{"code":401,"message":"m"}}"#),
             (Shape::Errcode, r#"{"errCode":"c","errMsg":"m"}"#),
-            (
-                Shape::Html,
-                "<html><body><h1>401</h1><p>m</p></body></html>",
-            ),
+            (Shape::Html, "<html><body><h1>401</h1><p>m</p></body></html>"),
             (Shape::Text, "m"),
             (Shape::Empty, ""),
         ] {
             let response = error(401, shape, "c", "m", "r");
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-            let body = axum::body::to_bytes(response.into_body(), 1 << 10)
-                .await
-                .unwrap();
+            let body = axum::body::to_bytes(response.into_body(), 1 << 10).await.unwrap();
             assert_eq!(body, expected, "{shape:?}");
         }
     }

@@ -25,26 +25,18 @@ pub(super) async fn issue(State(world): State<Arc<World>>, body: String) -> Resp
     let auth = &body["auth"];
     let user = &auth["identity"]["password"]["user"];
     let (Some(name), Some(password)) = (user["name"].as_str(), user["password"].as_str()) else {
-        return refuse(
-            400,
-            "Expecting a user's name and password in auth.identity.password.",
-        );
+        return refuse(400, "Expecting a user's name and password in auth.identity.password.");
     };
     let users = &world.script.tokens.users;
     if !users.is_empty() && users.get(name).is_none_or(|known| known != password) {
         return refuse(401, "The username or password is wrong.");
     }
     let project = &auth["scope"]["project"];
-    let project_id = project["id"]
-        .as_str()
-        .or(project["name"].as_str())
-        .map(str::to_owned);
+    let project_id = project["id"].as_str().or(project["name"].as_str()).map(str::to_owned);
     let project_name = project["name"].as_str().or(project["id"].as_str());
     let domain = json!({"id": id(), "name": user["domain"]["name"].as_str().unwrap_or("demo")});
     let now = Timestamp::now();
-    let until = now
-        .checked_add(world.script.tokens.lifetime)
-        .unwrap_or(Timestamp::MAX);
+    let until = now.checked_add(world.script.tokens.lifetime).unwrap_or(Timestamp::MAX);
     let mut token = json!({
         "methods": ["password"],
         "issued_at": format!("{now:.6}"),

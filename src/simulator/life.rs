@@ -30,10 +30,7 @@ impl Job {
         let mut status = "INIT";
         let mut entities: Map<String, Value> = Map::new();
         let mut put = |from: &std::collections::BTreeMap<String, Value>| {
-            entities.extend(
-                from.iter()
-                    .map(|(key, value)| (key.clone(), self.named(value))),
-            );
+            entities.extend(from.iter().map(|(key, value)| (key.clone(), self.named(value))));
         };
         put(&life.entities);
         let mut job = Map::new();
@@ -49,10 +46,7 @@ impl Job {
             job.insert("fail_reason".to_owned(), json!(phase.fail_reason));
             end = is_terminal(status).then_some(phase.after);
         }
-        let first = life
-            .phases
-            .first()
-            .map_or(Duration::ZERO, |phase| phase.after);
+        let first = life.phases.first().map_or(Duration::ZERO, |phase| phase.after);
         job.insert("status".to_owned(), json!(status));
         job.insert("job_id".to_owned(), json!(id));
         job.insert("job_type".to_owned(), json!(life.job_type));
@@ -60,11 +54,8 @@ impl Job {
         job.insert("begin_time".to_owned(), json!(begin));
         let end = end.map(|end| life.end_time.clone().unwrap_or_else(|| self.time(end)));
         job.insert("end_time".to_owned(), json!(end.unwrap_or_default()));
-        let has_begun = |life: &&Life| {
-            life.phases
-                .first()
-                .is_none_or(|phase| phase.after <= elapsed)
-        };
+        let has_begun =
+            |life: &&Life| life.phases.first().is_none_or(|phase| phase.after <= elapsed);
         let subs: Vec<_> = life.sub_jobs.iter().filter(has_begun).enumerate().collect();
         let subs = subs.into_iter().map(|(index, sub)| {
             let id = sub.id.clone().unwrap_or_else(|| sub_id(id, index));
@@ -88,9 +79,7 @@ impl Job {
     }
 
     fn time(&self, after: Duration) -> String {
-        self.begun
-            .checked_add(after)
-            .map_or_else(|_| String::new(), |time| format!("{time:.3}"))
+        self.begun.checked_add(after).map_or_else(|_| String::new(), |time| format!("{time:.3}"))
     }
 
     /// A value with the names in its text replaced.
@@ -104,19 +93,13 @@ impl Job {
 }
 
 fn is_terminal(status: &str) -> bool {
-    ["SUCCESS", "FAIL"]
-        .iter()
-        .any(|word| status.eq_ignore_ascii_case(word))
+    ["SUCCESS", "FAIL"].iter().any(|word| status.eq_ignore_ascii_case(word))
 }
 
 /// The id of a sub job that was given none: its parent's with another end.
 fn sub_id(parent: &str, index: usize) -> String {
     let keep = parent.len().min(30);
-    format!(
-        "{}{:02x}",
-        parent.get(..keep).unwrap_or_default(),
-        index + 1
-    )
+    format!("{}{:02x}", parent.get(..keep).unwrap_or_default(), index + 1)
 }
 
 #[cfg(test)]
@@ -164,16 +147,10 @@ mod tests {
         assert_eq!(at(1000)["status"], "RUNNING");
         assert_eq!(at(1000)["end_time"], "");
         assert_eq!(at(1000)["error_code"], Value::Null);
-        assert_eq!(
-            at(1000)["entities"],
-            json!({"volume_id": "v-1", "size": 40})
-        );
+        assert_eq!(at(1000)["entities"], json!({"volume_id": "v-1", "size": 40}));
         assert_eq!(at(1000).get("sub_jobs"), None);
         assert_eq!(at(2000)["sub_jobs"][0]["status"], "RUNNING");
-        assert_eq!(
-            at(2000)["sub_jobs"][0]["begin_time"],
-            "2016-01-28T16:14:11.000Z"
-        );
+        assert_eq!(at(2000)["sub_jobs"][0]["begin_time"], "2016-01-28T16:14:11.000Z");
         let end = at(3000);
         assert_eq!(end["status"], "FAIL");
         assert_eq!(end["error_code"], "VolumeBackup.0064");

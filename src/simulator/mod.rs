@@ -50,15 +50,8 @@ pub async fn bind(config: Config) -> Result<Simulator, BindError> {
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
-    let (listener, address) = open.await.map_err(|source| BindError {
-        address: listen,
-        source,
-    })?;
-    Ok(Simulator {
-        listener,
-        address,
-        script,
-    })
+    let (listener, address) = open.await.map_err(|source| BindError { address: listen, source })?;
+    Ok(Simulator { listener, address, script })
 }
 
 // === impl Simulator ===
@@ -72,8 +65,6 @@ impl Simulator {
     /// Serves until `shutdown` is done. The jobs of the script begin now.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let world = Arc::new(World::new(self.script, self.address));
-        axum::serve(self.listener, api::routes(world))
-            .with_graceful_shutdown(shutdown)
-            .await
+        axum::serve(self.listener, api::routes(world)).with_graceful_shutdown(shutdown).await
     }
 }

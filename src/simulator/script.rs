@@ -191,10 +191,8 @@ impl Script {
 
     /// Reads a script from a file.
     pub fn load(path: &Path) -> Result<Self, ScriptError> {
-        let text = fs::read_to_string(path).map_err(|source| ScriptError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = fs::read_to_string(path)
+            .map_err(|source| ScriptError::Read { path: path.to_owned(), source })?;
         Self::parse(&path.display().to_string(), &text)
     }
 }

@@ -50,16 +50,8 @@ impl World {
     pub(super) fn new(script: Script, address: SocketAddr) -> Self {
         let started = (Instant::now(), Timestamp::now());
         let fitted = vec![0; script.faults.len()];
-        let state = Mutex::new(State {
-            fitted,
-            ..State::default()
-        });
-        let world = Self {
-            script,
-            address,
-            started,
-            state,
-        };
+        let state = Mutex::new(State { fitted, ..State::default() });
+        let world = Self { script, address, started, state };
         for job in &world.script.jobs {
             if job.raw.is_none() {
                 world.begin(&job.project, job.id.clone(), job.life.clone(), Vec::new());
@@ -81,28 +73,13 @@ impl World {
         names: Vec<(&'static str, String)>,
     ) -> bool {
         let now = Instant::now();
-        let begun = self
-            .started
-            .1
-            .checked_add(now - self.started.0)
-            .unwrap_or(self.started.1);
+        let begun = self.started.1.checked_add(now - self.started.0).unwrap_or(self.started.1);
         let mut state = self.state();
         if state.jobs.len() >= MAX_KEPT {
             return false;
         }
         let key = (project.to_owned(), id.clone());
-        state.jobs.insert(
-            key,
-            (
-                now,
-                Job {
-                    id,
-                    life,
-                    begun,
-                    names,
-                },
-            ),
-        );
+        state.jobs.insert(key, (now, Job { id, life, begun, names }));
         true
     }
 
@@ -110,10 +87,7 @@ impl World {
     pub(super) fn job(&self, project: &str, id: &str) -> Option<Value> {
         let key = (project.to_owned(), id.to_owned());
         let state = self.state();
-        state
-            .jobs
-            .get(&key)
-            .map(|(begun, job)| job.at(begun.elapsed()))
+        state.jobs.get(&key).map(|(begun, job)| job.at(begun.elapsed()))
     }
 
     /// Issues a token for a project, or for the domain only.
@@ -121,9 +95,7 @@ impl World {
         let token = format!("MII{}{}", id(), id());
         let mut state = self.state();
         let now = Instant::now();
-        state
-            .tokens
-            .retain(|_, token| token.until > now || state_is_recent(token, now));
+        state.tokens.retain(|_, token| token.until > now || state_is_recent(token, now));
         if state.tokens.len() < MAX_KEPT {
             let until = now + self.script.tokens.lifetime;
             state.tokens.insert(token.clone(), Token { project, until });
@@ -140,13 +112,7 @@ impl World {
     ) -> Result<(), Response> {
         let wrong = |text: &str| {
             let message = format!("Incorrect IAM authentication information: {text}");
-            Err(error(
-                401,
-                Shape::Gateway,
-                "APIGW.0301",
-                &message,
-                request_id,
-            ))
+            Err(error(401, Shape::Gateway, "APIGW.0301", &message, request_id))
         };
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             return wrong("x-auth-token not found");
@@ -155,18 +121,9 @@ impl World {
         match state.tokens.get(token) {
             Some(known) if known.until <= Instant::now() => {
                 let message = "The token must be updated";
-                return Err(error(
-                    401,
-                    Shape::Gateway,
-                    "APIGW.0307",
-                    message,
-                    request_id,
-                ));
+                return Err(error(401, Shape::Gateway, "APIGW.0307", message, request_id));
             }
-            Some(Token {
-                project: Some(scope),
-                ..
-            }) if scope != project => {
+            Some(Token { project: Some(scope), .. }) if scope != project => {
                 let message = "the project in the token differs from that in the url";
                 return Err(error(400, Shape::Error, "Common.0018", message, request_id));
             }
@@ -199,13 +156,7 @@ impl World {
                     throttle.limit,
                     window_text(throttle.per),
                 );
-                return Err(error(
-                    429,
-                    Shape::Gateway,
-                    "APIGW.0308",
-                    &message,
-                    request_id,
-                ));
+                return Err(error(429, Shape::Gateway, "APIGW.0308", &message, request_id));
             }
         }
         Ok(())

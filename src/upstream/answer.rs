@@ -115,10 +115,7 @@ impl Reader<'_> {
             }
         }
         let elements = json::list(raw).unwrap_or_default();
-        elements
-            .into_iter()
-            .filter_map(|one| self.sub_job(one, depth).transpose())
-            .collect()
+        elements.into_iter().filter_map(|one| self.sub_job(one, depth).transpose()).collect()
     }
 
     fn sub_job(&mut self, raw: Raw<'_>, depth: usize) -> Result<Option<Job>, NoJob> {
@@ -148,8 +145,7 @@ impl Reader<'_> {
             if kind != Type::String {
                 self.oddities.saw(Oddity::EntityNotText);
             }
-            job.entities
-                .insert(key.into_owned(), json::text(value).into_owned());
+            job.entities.insert(key.into_owned(), json::text(value).into_owned());
         }
         Ok(())
     }

@@ -14,10 +14,7 @@ fn good(json: &str) -> Job {
 }
 
 fn entities(job: &Job) -> Vec<(&str, &str)> {
-    job.entities
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect()
+    job.entities.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }
 
 /// The API page's own kind of answer.
@@ -31,20 +28,11 @@ fn a_documented_answer_is_read_whole_and_has_nothing_odd() {
     let (job, oddities) = read(FINISHED);
     let job = job.unwrap();
     assert_eq!(job.status, Status::Success);
-    assert_eq!(
-        (job.job_id.as_str(), job.job_type.as_str()),
-        ("4010", "bksCreateBackup")
-    );
+    assert_eq!((job.job_id.as_str(), job.job_type.as_str()), ("4010", "bksCreateBackup"));
     assert_eq!(job.entities["bks_create_volume_name"], "autobk_volume");
-    assert_eq!(
-        job.begin_time.unwrap().to_string(),
-        "2016-01-28T16:14:09.466Z"
-    );
+    assert_eq!(job.begin_time.unwrap().to_string(), "2016-01-28T16:14:09.466Z");
     assert_eq!(job.end_time.unwrap().to_string(), "2016-01-28T16:25:27.69Z");
-    assert_eq!(
-        (job.error_code, job.fail_reason, job.sub_jobs),
-        (None, None, vec![])
-    );
+    assert_eq!((job.error_code, job.fail_reason, job.sub_jobs), (None, None, vec![]));
     assert_eq!(oddities.kinds(), []);
 }
 
@@ -99,9 +87,8 @@ fn blank_error_fields_are_unset_and_others_are_text() {
         ("64", Some("64")),
         (r#"{"a": 1}"#, Some(r#"{"a":1}"#)),
     ] {
-        let job = good(&format!(
-            r#"{{"status":"FAIL","error_code":{value},"fail_reason":{value}}}"#
-        ));
+        let job =
+            good(&format!(r#"{{"status":"FAIL","error_code":{value},"fail_reason":{value}}}"#));
         assert_eq!(job.error_code.as_deref(), expected);
         assert_eq!(job.fail_reason.as_deref(), expected);
     }
@@ -115,14 +102,9 @@ fn sub_jobs_nested_in_entities_move_up_when_the_top_has_none() {
     assert_eq!(entities(&job), [("sub_jobs_total", "1")]);
     let job = good(&format!(r#"{nested},"sub_jobs":""}}"#));
     assert_eq!(job.sub_jobs.len(), 1);
-    let job = good(&format!(
-        r#"{nested},"sub_jobs":[{{"status":"FAIL","job_id":"t"}}]}}"#
-    ));
+    let job = good(&format!(r#"{nested},"sub_jobs":[{{"status":"FAIL","job_id":"t"}}]}}"#));
     assert_eq!(job.sub_jobs[0].job_id, "t");
-    assert_eq!(
-        job.entities["sub_jobs"],
-        r#"[{"status":"INIT","job_id":"s"}]"#
-    );
+    assert_eq!(job.entities["sub_jobs"], r#"[{"status":"INIT","job_id":"s"}]"#);
     let job = good(r#"{"status":"INIT","entities":{"sub_jobs":"3"}}"#);
     assert_eq!(entities(&job), [("sub_jobs", "3")]);
 }
@@ -133,20 +115,10 @@ fn odd_sub_jobs_cost_no_good_ones() {
         r#"{"status":"RUNNING","job_id":"j","sub_jobs":[1,{"status":"SUCCESS","job_id":"a"},null,{"job_id":"b"}]}"#,
     );
     let job = job.unwrap();
-    let subs: Vec<_> = job
-        .sub_jobs
-        .iter()
-        .map(|sub| (sub.job_id.as_str(), sub.status))
-        .collect();
+    let subs: Vec<_> = job.sub_jobs.iter().map(|sub| (sub.job_id.as_str(), sub.status)).collect();
     assert_eq!(subs, [("a", Status::Success), ("b", Status::Unspecified)]);
-    assert_eq!(
-        oddities.kinds(),
-        [Oddity::SubJobNotObject, Oddity::StatusUnknown]
-    );
-    assert_eq!(
-        good(r#"{"status":"INIT","sub_jobs":{"job_id":"one"}}"#).sub_jobs[0].job_id,
-        "one"
-    );
+    assert_eq!(oddities.kinds(), [Oddity::SubJobNotObject, Oddity::StatusUnknown]);
+    assert_eq!(good(r#"{"status":"INIT","sub_jobs":{"job_id":"one"}}"#).sub_jobs[0].job_id, "one");
 }
 
 #[test]
@@ -158,10 +130,7 @@ fn the_id_asked_for_fills_a_missing_one() {
 #[test]
 fn an_unknown_status_keeps_its_word() {
     let job = good(r#"{"status":"PENDING_PAYMENT"}"#);
-    assert_eq!(
-        (job.status, job.status_text.as_str()),
-        (Status::Unspecified, "PENDING_PAYMENT")
-    );
+    assert_eq!((job.status, job.status_text.as_str()), (Status::Unspecified, "PENDING_PAYMENT"));
 }
 
 fn nested(levels: usize, open: &str, close: &str) -> String {
@@ -174,11 +143,9 @@ fn nested(levels: usize, open: &str, close: &str) -> String {
 
 #[test]
 fn sub_jobs_go_as_deep_as_allowed_and_no_deeper() {
-    for (open, close) in [
-        (r#""sub_jobs":["#, "]}"),
-        (r#""entities":{"sub_jobs":["#, "]}}"),
-        (r#""sub_jobs":"#, "}"),
-    ] {
+    for (open, close) in
+        [(r#""sub_jobs":["#, "]}"), (r#""entities":{"sub_jobs":["#, "]}}"), (r#""sub_jobs":"#, "}")]
+    {
         let mut job = &good(&nested(MAX_DEPTH, open, close));
         let mut depth = 0;
         while let Some(sub) = job.sub_jobs.first() {
@@ -194,10 +161,7 @@ fn sub_jobs_go_as_deep_as_allowed_and_no_deeper() {
 
 #[test]
 fn a_bomb_of_empty_sub_jobs_is_refused() {
-    let json = format!(
-        r#"{{"status":"INIT","sub_jobs":[{}{{}}]}}"#,
-        "{},".repeat(1_000_000)
-    );
+    let json = format!(r#"{{"status":"INIT","sub_jobs":[{}{{}}]}}"#, "{},".repeat(1_000_000));
     assert_eq!(read(&json).0, Err(NoJob::TooManyJobs));
 }
 
@@ -224,10 +188,7 @@ fn any_json() -> impl Strategy<Value = String> {
                 .prop_map(|elements| format!("[{}]", elements.join(" , "))),
             prop::collection::vec((any::<String>(), inner), 0..4).prop_map(|fields| {
                 let field = |(key, value)| format!("{}: {value}", serde_json::Value::String(key));
-                format!(
-                    "{{{}}}",
-                    fields.into_iter().map(field).collect::<Vec<_>>().join(",")
-                )
+                format!("{{{}}}", fields.into_iter().map(field).collect::<Vec<_>>().join(","))
             }),
         ]
     })

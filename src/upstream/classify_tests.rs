@@ -158,9 +158,8 @@ fn all_other_documented_codes_leave_it_to_the_http_status() {
         .chain(213..=218)
         .chain([220, 221, 222, 225, 226, 1100, 1300, 1400, 1700, 9002]);
     let common = [1, 20, 999];
-    let gateway = [
-        103, 104, 105, 106, 107, 201, 204, 205, 601, 602, 605, 606, 607, 608, 609, 611, 612, 705,
-    ];
+    let gateway =
+        [103, 104, 105, 106, 107, 201, 204, 205, 601, 602, 605, 606, 607, 608, 609, 611, 612, 705];
     let codes = volume_backup
         .map(|number| format!("VolumeBackup.{number:04}"))
         .chain(auto_backup.map(|number| format!("AutoBackup.{number:04}")))

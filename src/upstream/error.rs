@@ -81,10 +81,8 @@ impl FetchError {
     /// Never more than one after a 4xx: repeating it would repeat a mistake, feed a throttle or
     /// lock a key.
     pub(super) fn worth_attempts(&self) -> u32 {
-        let server_side = self
-            .answer
-            .as_ref()
-            .is_none_or(|it| !matches!(it.http_status, 400..=499));
+        let server_side =
+            self.answer.as_ref().is_none_or(|it| !matches!(it.http_status, 400..=499));
         match self.kind {
             ErrorKind::Timeout | ErrorKind::Unavailable | ErrorKind::Unreachable if server_side => {
                 3

@@ -34,17 +34,12 @@ impl ErrorBody {
         let request_id = |object: &Object<'_>| first(object, &REQUEST_IDS);
         error.request_id = error.request_id.or_else(|| request_id(body));
         error.inner_code = error.message.as_deref().and_then(embedded_code);
-        error.status = error
-            .status
-            .or_else(|| error.code.as_deref().and_then(status_code));
+        error.status = error.status.or_else(|| error.code.as_deref().and_then(status_code));
         Some(error)
     }
 
     fn shape(body: &Object<'_>) -> Option<Self> {
-        if let Some(error) = body
-            .get("error")
-            .filter(|raw| json::type_of(raw) != Type::Null)
-        {
+        if let Some(error) = body.get("error").filter(|raw| json::type_of(raw) != Type::Null) {
             return match Object::of(error) {
                 Some(inner) => Some(Self::flat(&inner).unwrap_or_default()),
                 None => Some(Self {
@@ -82,24 +77,17 @@ impl ErrorBody {
         // A number repeats the HTTP status; the name of the fault says more.
         let number = inner_error.code.as_deref().and_then(status_code);
         Some(Self {
-            code: inner_error
-                .code
-                .filter(|_| number.is_none())
-                .or_else(|| Some(name.to_owned())),
+            code: inner_error.code.filter(|_| number.is_none()).or_else(|| Some(name.to_owned())),
             status: known.or(number),
             inner_code: Some(name.to_owned()),
-            retry_after: inner
-                .text("retryAfter")
-                .and_then(|text| retry_after::seconds(&text)),
+            retry_after: inner.text("retryAfter").and_then(|text| retry_after::seconds(&text)),
             ..inner_error
         })
     }
 }
 
 fn first(object: &Object<'_>, keys: &[&str]) -> Option<String> {
-    keys.iter()
-        .find_map(|key| object.text(key))
-        .map(Cow::into_owned)
+    keys.iter().find_map(|key| object.text(key)).map(Cow::into_owned)
 }
 
 fn some_text(raw: Raw<'_>) -> Option<String> {
@@ -108,9 +96,7 @@ fn some_text(raw: Raw<'_>) -> Option<String> {
 
 /// A code that is an HTTP status of an error.
 fn status_code(code: &str) -> Option<u16> {
-    code.parse()
-        .ok()
-        .filter(|status| (400..=599).contains(status))
+    code.parse().ok().filter(|status| (400..=599).contains(status))
 }
 
 /// The code of an error that is told as JSON inside the text of another one.

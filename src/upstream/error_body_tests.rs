@@ -6,11 +6,7 @@ fn read(json: &str) -> Option<ErrorBody> {
 
 fn error(code: &str, message: &str) -> ErrorBody {
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    ErrorBody {
-        code: some(code),
-        message: some(message),
-        ..ErrorBody::default()
-    }
+    ErrorBody { code: some(code), message: some(message), ..ErrorBody::default() }
 }
 
 #[test]
@@ -27,35 +23,15 @@ fn every_shape_gives_its_code_and_message() {
             "c",
             "m",
         ),
-        (
-            r#"{"error":{"code":"111401001","message":"m","ext_message":null}}"#,
-            "111401001",
-            "m",
-        ),
+        (r#"{"error":{"code":"111401001","message":"m","ext_message":null}}"#, "111401001", "m"),
         // Flat.
-        (
-            r#"{"code":"VolumeBackup.0043","message":"m"}"#,
-            "VolumeBackup.0043",
-            "m",
-        ),
+        (r#"{"code":"VolumeBackup.0043","message":"m"}"#, "VolumeBackup.0043", "m"),
         // IAM's and CSBS's own.
-        (
-            r#"{"error_msg":"m","error_code":"AS.0001"}"#,
-            "AS.0001",
-            "m",
-        ),
+        (r#"{"error_msg":"m","error_code":"AS.0001"}"#, "AS.0001", "m"),
         // IAM with unset fields inside.
-        (
-            r#"{"error":{"error_code":null,"error_msg":null,"code":"c","message":"m"}}"#,
-            "c",
-            "m",
-        ),
+        (r#"{"error":{"error_code":null,"error_msg":null,"code":"c","message":"m"}}"#, "c", "m"),
         // SFS Turbo.
-        (
-            r#"{"errCode":"SFS.TURBO.0019","errMsg":"m"}"#,
-            "SFS.TURBO.0019",
-            "m",
-        ),
+        (r#"{"errCode":"SFS.TURBO.0019","errMsg":"m"}"#, "SFS.TURBO.0019", "m"),
         // Half of a shape.
         (r#"{"message":"Bad Gateway"}"#, "", "Bad Gateway"),
         (r#"{"error_code":"c"}"#, "c", ""),
@@ -71,19 +47,10 @@ fn every_shape_gives_its_code_and_message() {
 #[test]
 fn numbers_are_codes_too() {
     let keystone = r#"{"error":{"message":"Unauthorized.","code":401,"title":"Unauthorized"}}"#;
-    let expected = ErrorBody {
-        status: Some(401),
-        ..error("401", "Unauthorized.")
-    };
+    let expected = ErrorBody { status: Some(401), ..error("401", "Unauthorized.") };
     assert_eq!(read(keystone), Some(expected));
     let text = r#"{"error":{"message":"m","code":"403"}}"#;
-    assert_eq!(
-        read(text),
-        Some(ErrorBody {
-            status: Some(403),
-            ..error("403", "m")
-        })
-    );
+    assert_eq!(read(text), Some(ErrorBody { status: Some(403), ..error("403", "m") }));
 }
 
 #[test]
@@ -93,10 +60,7 @@ fn the_gateways_shape_names_the_request() {
         r#"{"request_id":"r","error_code":"APIGW.0301","error_msg":"m"}"#,
         r#"{"error":{"code":"APIGW.0301","message":"m"},"request_id":"r"}"#,
     ] {
-        let expected = ErrorBody {
-            request_id: Some("r".into()),
-            ..error("APIGW.0301", "m")
-        };
+        let expected = ErrorBody { request_id: Some("r".into()), ..error("APIGW.0301", "m") };
         assert_eq!(read(json), Some(expected), "{json}");
     }
 }
@@ -142,13 +106,7 @@ fn an_error_inside_the_message_is_found() {
 
 #[test]
 fn what_has_nothing_of_an_error_is_none() {
-    for json in [
-        "{}",
-        r#"{"error":null}"#,
-        r#"{"a":1}"#,
-        r#"{"a":{"b":1}}"#,
-        r#"{"job_id":"x"}"#,
-    ] {
+    for json in ["{}", r#"{"error":null}"#, r#"{"a":1}"#, r#"{"a":{"b":1}}"#, r#"{"job_id":"x"}"#] {
         assert_eq!(read(json), None, "{json}");
     }
 }

@@ -52,10 +52,7 @@ where
     T: Clone + Send + Sync + 'static,
 {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Table {
-            flights: HashMap::new(),
-            next: 0,
-        })))
+        Self(Arc::new(Mutex::new(Table { flights: HashMap::new(), next: 0 })))
     }
 
     /// Waits for the flight of `key`, which `start` begins if there is none. Also says whether it
@@ -96,11 +93,7 @@ where
             }
         }
         let deadline = Deadline(Arc::new(Mutex::new(deadline)));
-        let landing = Landing {
-            table: Arc::clone(&self.0),
-            key,
-            number,
-        };
+        let landing = Landing { table: Arc::clone(&self.0), key, number };
         let work = start(deadline.clone());
         let flight: Flight<T> = async move {
             let _landing = landing;
@@ -109,11 +102,7 @@ where
         .boxed()
         .shared();
         if let Some(weak) = flight.downgrade() {
-            slot.insert_entry(Slot {
-                number,
-                flight: weak,
-                deadline,
-            });
+            slot.insert_entry(Slot { number, flight: weak, deadline });
         }
         (flight, false)
     }
@@ -145,11 +134,7 @@ impl<K: Eq + Hash, T: Clone> Drop for Landing<K, T> {
     fn drop(&mut self) {
         let mut table = lock(&self.table);
         // A newer flight may have taken the place.
-        if table
-            .flights
-            .get(&self.key)
-            .is_some_and(|slot| slot.number == self.number)
-        {
+        if table.flights.get(&self.key).is_some_and(|slot| slot.number == self.number) {
             table.flights.remove(&self.key);
         }
     }

@@ -64,15 +64,9 @@ async fn the_last_waiter_to_go_ends_the_flight() {
     assert!(joined);
     assert!(futures_util::poll!(&mut first).is_pending());
     drop(first);
-    assert!(
-        gone.try_recv()
-            .is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
-    );
+    assert!(gone.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
     drop(second);
-    assert!(
-        gone.try_recv()
-            .is_err_and(|error| error == oneshot::error::TryRecvError::Closed)
-    );
+    assert!(gone.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed));
     assert_eq!(len(&flights), 0);
 }
 

@@ -60,11 +60,7 @@ impl Http {
             .build()
             .map_err(SetupError::Client)?;
         let base = config.base.as_str().trim_end_matches('/').into();
-        Ok(Self {
-            client,
-            base,
-            attempt_timeout: config.attempt_timeout,
-        })
+        Ok(Self { client, base, attempt_timeout: config.attempt_timeout })
     }
 
     /// Asks once. The error is already the one to report if no further attempt is made.
@@ -89,12 +85,7 @@ impl Http {
         token: &Token,
         trace: &Trace,
     ) -> Result<Response, FetchError> {
-        let url = format!(
-            "{}/v1/{}/jobs/{}",
-            self.base,
-            path.project_id(),
-            path.job_id()
-        );
+        let url = format!("{}/v1/{}/jobs/{}", self.base, path.project_id(), path.job_id());
         let response = self
             .client
             .get(url)
@@ -104,11 +95,7 @@ impl Http {
             .map_err(|error| no_answer(ErrorKind::Unreachable, chain(&error)))?;
         let status = response.status();
         let headers = response.headers().clone();
-        let cap = if status.is_success() {
-            MAX_BODY
-        } else {
-            MAX_ERROR_BODY
-        };
+        let cap = if status.is_success() { MAX_BODY } else { MAX_ERROR_BODY };
         let body = match read(response, cap).await {
             Ok(body) => body,
             Err(ReadError::TooLarge) if !status.is_success() => Bytes::new(),
@@ -121,38 +108,19 @@ impl Http {
         };
         let compressed = headers.contains_key(header::CONTENT_ENCODING);
         let body = decode(&headers, body, MAX_BODY).map_err(|_| too_large(status.as_u16()))?;
-        Ok(Response {
-            status: status.as_u16(),
-            headers,
-            body,
-            compressed,
-        })
+        Ok(Response { status: status.as_u16(), headers, body, compressed })
     }
 }
 
 fn headers(token: &Token, trace: &Trace) -> HeaderMap {
     let own = [
         (HeaderName::from_static("x-auth-token"), token.header()),
-        (
-            header::ACCEPT,
-            Some(HeaderValue::from_static("application/json")),
-        ),
-        (
-            HeaderName::from_static("x-request-id"),
-            trace.request_id.clone(),
-        ),
-        (
-            HeaderName::from_static("traceparent"),
-            trace.traceparent.clone(),
-        ),
-        (
-            HeaderName::from_static("tracestate"),
-            trace.tracestate.clone(),
-        ),
+        (header::ACCEPT, Some(HeaderValue::from_static("application/json"))),
+        (HeaderName::from_static("x-request-id"), trace.request_id.clone()),
+        (HeaderName::from_static("traceparent"), trace.traceparent.clone()),
+        (HeaderName::from_static("tracestate"), trace.tracestate.clone()),
     ];
-    own.into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
+    own.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 enum ReadError {
@@ -181,9 +149,7 @@ async fn read(mut response: reqwest::Response, cap: usize) -> Result<Bytes, Read
 fn decode(headers: &HeaderMap, body: Bytes, cap: usize) -> Result<Bytes, ReadError> {
     use std::io::Read as _;
 
-    let encoding = headers
-        .get(header::CONTENT_ENCODING)
-        .and_then(|value| value.to_str().ok());
+    let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     let is_gzip = encoding.is_some_and(|it| {
         let it = it.trim();
         it.eq_ignore_ascii_case("gzip") || it.eq_ignore_ascii_case("x-gzip")
@@ -193,10 +159,7 @@ fn decode(headers: &HeaderMap, body: Bytes, cap: usize) -> Result<Bytes, ReadErr
     }
     let mut plain = Vec::new();
     let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
-    match flate2::read::MultiGzDecoder::new(&*body)
-        .take(limit)
-        .read_to_end(&mut plain)
-    {
+    match flate2::read::MultiGzDecoder::new(&*body).take(limit).read_to_end(&mut plain) {
         Ok(_) if plain.len() > cap => Err(ReadError::TooLarge),
         Ok(_) => Ok(plain.into()),
         Err(_) => Ok(body),
@@ -204,20 +167,13 @@ fn decode(headers: &HeaderMap, body: Bytes, cap: usize) -> Result<Bytes, ReadErr
 }
 
 fn no_answer(kind: ErrorKind, detail: String) -> FetchError {
-    FetchError {
-        kind,
-        answer: None,
-        detail,
-    }
+    FetchError { kind, answer: None, detail }
 }
 
 fn too_large(http_status: u16) -> FetchError {
     FetchError {
         kind: ErrorKind::ResponseTooLarge,
-        answer: Some(super::Answer {
-            http_status,
-            ..Default::default()
-        }),
+        answer: Some(super::Answer { http_status, ..Default::default() }),
         detail: format!("the body is larger than {MAX_BODY} bytes"),
     }
 }

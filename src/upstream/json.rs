@@ -40,9 +40,7 @@ impl<'a> Object<'a> {
 
     /// Reads a value; `None` if it is no object.
     pub(super) fn of(raw: Raw<'a>) -> Option<Self> {
-        (type_of(raw) == Type::Object)
-            .then(|| Self::parse(raw.get()))
-            .flatten()
+        (type_of(raw) == Type::Object).then(|| Self::parse(raw.get())).flatten()
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Raw<'a>> {
@@ -72,9 +70,7 @@ pub(super) fn list(raw: Raw<'_>) -> Option<Vec<Raw<'_>>> {
     if type_of(raw) != Type::List {
         return None;
     }
-    serde_json::from_str::<List<'_>>(raw.get())
-        .ok()
-        .map(|list| list.0)
+    serde_json::from_str::<List<'_>>(raw.get()).ok().map(|list| list.0)
 }
 
 /// The type of a value, by its first character.
@@ -187,9 +183,7 @@ impl<'de> Deserialize<'de> for Key<'de> {
         }
         // As bytes, so that half a surrogate pair (`\ud83d` alone) costs a character and not the
         // job: read as text it would be an error.
-        deserializer
-            .deserialize_bytes(Text)
-            .map_err(D::Error::custom)
+        deserializer.deserialize_bytes(Text).map_err(D::Error::custom)
     }
 }
 
@@ -199,10 +193,7 @@ mod tests {
 
     fn texts(json: &str) -> Vec<(String, String)> {
         let object = Object::parse(json).expect(json);
-        object
-            .fields()
-            .map(|(key, value)| (key.to_owned(), text(value).into_owned()))
-            .collect()
+        object.fields().map(|(key, value)| (key.to_owned(), text(value).into_owned())).collect()
     }
 
     #[test]
@@ -239,17 +230,13 @@ mod tests {
 
     #[test]
     fn the_last_of_two_equal_keys_wins() {
-        assert_eq!(
-            texts(r#"{"k":1,"k":2}"#),
-            [("k".to_owned(), "2".to_owned())]
-        );
+        assert_eq!(texts(r#"{"k":1,"k":2}"#), [("k".to_owned(), "2".to_owned())]);
     }
 
     #[test]
     fn only_whole_objects_are_objects() {
-        for json in [
-            "", " ", "[]", "1", "null", "\"x\"", "{", "{}x", "{\"a\":}", "<html>", "{}{}",
-        ] {
+        for json in ["", " ", "[]", "1", "null", "\"x\"", "{", "{}x", "{\"a\":}", "<html>", "{}{}"]
+        {
             assert!(Object::parse(json).is_none(), "{json}");
         }
         assert!(Object::parse("\u{feff} {} \n").is_some());

@@ -114,11 +114,7 @@ impl Upstream {
     pub fn new(config: &Config, registry: &mut Registry) -> Result<Self, SetupError> {
         let oddities = OddityCounter::default();
         oddities.register(registry);
-        Ok(Self {
-            http: Http::new(config)?,
-            flights: Flights::new(),
-            oddities,
-        })
+        Ok(Self { http: Http::new(config)?, flights: Flights::new(), oddities })
     }
 
     /// Fetches a job, or joins a fetch of the same job with the same token that is under way.
@@ -237,10 +233,7 @@ impl BaseUrl {
             return Err(InvalidBaseUrl::QueryOrFragment);
         }
         let version = |part: &str| matches!(part, "v1" | "v2" | "v3");
-        if url
-            .path_segments()
-            .is_some_and(|mut parts| parts.any(version))
-        {
+        if url.path_segments().is_some_and(|mut parts| parts.any(version)) {
             return Err(InvalidBaseUrl::Version);
         }
         Ok(Self(url.as_str().trim_end_matches('/').into()))

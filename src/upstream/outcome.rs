@@ -16,12 +16,8 @@ use super::{
 use crate::job::{Job, JobPath};
 
 /// The headers that name a request, the most exact first.
-const REQUEST_ID_HEADERS: [&str; 4] = [
-    "x-request-id",
-    "x-openstack-request-id",
-    "x-compute-request-id",
-    "x-iam-trace-id",
-];
+const REQUEST_ID_HEADERS: [&str; 4] =
+    ["x-request-id", "x-openstack-request-id", "x-compute-request-id", "x-iam-trace-id"];
 
 /// The most bytes of a body without a known shape that are kept for the log.
 const MAX_EXCERPT: usize = 256;
@@ -56,11 +52,7 @@ pub(super) fn read(
     let answer = answer_of(response, None, token);
     let excerpt = excerpt(&text, token);
     let detail = format!("the body is no job: {no_job}; it begins with {excerpt:?}");
-    Err(FetchError {
-        kind: ErrorKind::MalformedResponse,
-        answer: Some(answer),
-        detail,
-    })
+    Err(FetchError { kind: ErrorKind::MalformedResponse, answer: Some(answer), detail })
 }
 
 /// An `error` beside a status and an id belongs to the job; alone, it is the answer.
@@ -83,31 +75,20 @@ fn error(
     };
     let code = body.as_ref().and_then(|body| body.code.as_deref());
     let inner_code = body.as_ref().and_then(|body| body.inner_code.as_deref());
-    let by_code = code
-        .and_then(classify::by_code)
-        .or(inner_code.and_then(classify::by_code));
+    let by_code = code.and_then(classify::by_code).or(inner_code.and_then(classify::by_code));
     let kind = by_code.unwrap_or_else(|| match (response.status, &body) {
         // An error that came as a success: the body's own number, if any, is all there is.
-        (200..=299, Some(body)) => body.status.map_or(ErrorKind::Internal, |status| {
-            classify::by_status(status, shape)
-        }),
+        (200..=299, Some(body)) => {
+            body.status.map_or(ErrorKind::Internal, |status| classify::by_status(status, shape))
+        }
         (status, _) => classify::by_status(status, shape),
     });
     let answer = answer_of(response, body.as_ref(), token);
-    FetchError {
-        kind,
-        answer: Some(answer),
-        detail: excerpt(text, token),
-    }
+    FetchError { kind, answer: Some(answer), detail: excerpt(text, token) }
 }
 
 fn answer_of(response: &Response, body: Option<&ErrorBody>, token: &Token) -> Answer {
-    let header = |name: &str| {
-        response
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
+    let header = |name: &str| response.headers.get(name).and_then(|value| value.to_str().ok());
     let request_id = REQUEST_ID_HEADERS.into_iter().find_map(header);
     let retry_after = header("retry-after")
         .and_then(|value| retry_after::parse(value, Timestamp::now()))

@@ -13,9 +13,7 @@ pub(super) const MAX_WORD: usize = 128;
 pub(super) fn message(text: &str, token: &Token) -> Option<String> {
     // Before the cut, lest half a token be left over.
     let text = token.redact(text);
-    let words = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|w| !w.is_empty());
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
     let line = words.map(without_url).collect::<Vec<_>>().join(" ");
     Some(cut(&line, MAX_MESSAGE).to_owned()).filter(|line| !line.is_empty())
 }
@@ -23,16 +21,8 @@ pub(super) fn message(text: &str, token: &Token) -> Option<String> {
 /// A code or id: visible ASCII of at most [`MAX_WORD`] bytes, other characters as `?`.
 pub(super) fn word(text: &str, token: &Token) -> Option<String> {
     let text = token.redact(text.trim());
-    let text: String = text
-        .chars()
-        .map(|c| {
-            if c.is_ascii_graphic() || c == ' ' {
-                c
-            } else {
-                '?'
-            }
-        })
-        .collect();
+    let text: String =
+        text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
     Some(cut(&text, MAX_WORD).to_owned()).filter(|text| !text.is_empty())
 }
 
@@ -41,11 +31,7 @@ fn without_url(word: &str) -> String {
     let Some(separator) = word.find("://") else {
         return word.to_owned();
     };
-    let scheme = word[..separator]
-        .bytes()
-        .rev()
-        .take_while(u8::is_ascii_alphanumeric)
-        .count();
+    let scheme = word[..separator].bytes().rev().take_while(u8::is_ascii_alphanumeric).count();
     format!("{}[url]", &word[..separator - scheme])
 }
 
@@ -63,15 +49,9 @@ mod tests {
         for (text, expected) in [
             ("query job fail", Some("query job fail")),
             ("  two\r\n lines\u{1b}[31m ", Some("two lines [31m")),
-            (
-                "see https://10.0.0.1:8080/v1/x?y=z now",
-                Some("see [url] now"),
-            ),
+            ("see https://10.0.0.1:8080/v1/x?y=z now", Some("see [url] now")),
             ("uri='http://iam/v3'", Some("uri='[url]")),
-            (
-                "decrypt token fail: gAAAA-secret.",
-                Some("decrypt token fail: [token]."),
-            ),
+            ("decrypt token fail: gAAAA-secret.", Some("decrypt token fail: [token].")),
             ("", None),
             (" \n ", None),
         ] {

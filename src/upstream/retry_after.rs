@@ -13,9 +13,7 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 pub(super) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     seconds(value).or_else(|| {
-        let date = jiff::fmt::rfc2822::DateTimeParser::new()
-            .parse_timestamp(value)
-            .ok()?;
+        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
         let wait = Duration::try_from(date.duration_since(now)).ok()?;
         (!wait.is_zero()).then_some(wait.min(MAX_RETRY_AFTER))
     })
@@ -50,10 +48,7 @@ mod tests {
             ("+5", None),
             ("", None),
             ("soon", None),
-            (
-                "Thu, 28 Jan 2016 16:14:10 GMT",
-                Some(Duration::from_millis(9500)),
-            ),
+            ("Thu, 28 Jan 2016 16:14:10 GMT", Some(Duration::from_millis(9500))),
             ("Thu, 28 Jan 2016 20:14:10 GMT", Some(secs(3600))),
             ("Thu, 28 Jan 2016 16:14:00 GMT", None),
             ("Fri, 28 Jan 2016 16:14:10 GMT", None),

@@ -19,31 +19,16 @@ async fn a_job_comes_through_whole() {
     .await;
     let gateway = Gateway::new(&upstream).await;
     let job = gateway.get().await.unwrap();
-    assert_eq!(
-        (job.job_id.as_str(), job.job_type.as_str()),
-        ("j1", "bksCreateBackup")
-    );
-    assert_eq!(
-        (job.status(), job.status_text.as_str()),
-        (JobStatus::Success, "SUCCESS")
-    );
+    assert_eq!((job.job_id.as_str(), job.job_type.as_str()), ("j1", "bksCreateBackup"));
+    assert_eq!((job.status(), job.status_text.as_str()), (JobStatus::Success, "SUCCESS"));
     assert_eq!(job.entities["backup_id"], "b");
     assert_eq!(job.entities["size"], "40");
     assert_eq!(job.entities["none"], "");
-    assert_eq!(
-        job.begin_time.unwrap().to_string(),
-        "2016-01-28T16:14:09.466Z"
-    );
-    assert_eq!(
-        job.end_time.unwrap().to_string(),
-        "2016-01-28T16:25:27.690Z"
-    );
+    assert_eq!(job.begin_time.unwrap().to_string(), "2016-01-28T16:14:09.466Z");
+    assert_eq!(job.end_time.unwrap().to_string(), "2016-01-28T16:25:27.690Z");
     assert_eq!((job.error_code, job.fail_reason), (None, None));
     let sub = &job.sub_jobs[0];
-    assert_eq!(
-        (sub.status(), sub.error_code()),
-        (JobStatus::Fail, "VolumeBackup.0064")
-    );
+    assert_eq!((sub.status(), sub.error_code()), (JobStatus::Fail, "VolumeBackup.0064"));
     assert_eq!(sub.sub_jobs[0].status(), JobStatus::Init);
 }
 
@@ -51,31 +36,11 @@ async fn a_job_comes_through_whole() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 async fn errors_are_told_by_the_bodys_code_first() {
     for (http, body, code, expected) in [
-        (
-            404,
-            r#"{"error":{"code":"common.0011","message":"m"}}"#,
-            Code::NotFound,
-            "JOB_NOT_FOUND",
-        ),
-        (
-            400,
-            r#"{"error":{"code":"Common.0011","message":"m"}}"#,
-            Code::NotFound,
-            "JOB_NOT_FOUND",
-        ),
-        (
-            404,
-            r#"{"itemNotFound":{"code":404,"message":"m"}}"#,
-            Code::NotFound,
-            "JOB_NOT_FOUND",
-        ),
+        (404, r#"{"error":{"code":"common.0011","message":"m"}}"#, Code::NotFound, "JOB_NOT_FOUND"),
+        (400, r#"{"error":{"code":"Common.0011","message":"m"}}"#, Code::NotFound, "JOB_NOT_FOUND"),
+        (404, r#"{"itemNotFound":{"code":404,"message":"m"}}"#, Code::NotFound, "JOB_NOT_FOUND"),
         (404, "", Code::NotFound, "JOB_NOT_FOUND"),
-        (
-            404,
-            "<html>no</html>",
-            Code::Unimplemented,
-            "UPSTREAM_ROUTE_NOT_FOUND",
-        ),
+        (404, "<html>no</html>", Code::Unimplemented, "UPSTREAM_ROUTE_NOT_FOUND"),
         (
             404,
             r#"{"error_code":"APIGW.0101","error_msg":"m"}"#,
@@ -112,12 +77,7 @@ async fn errors_are_told_by_the_bodys_code_first() {
             Code::ResourceExhausted,
             "UPSTREAM_THROTTLED",
         ),
-        (
-            200,
-            r#"{"error":{"code":"common.0011","message":"m"}}"#,
-            Code::NotFound,
-            "JOB_NOT_FOUND",
-        ),
+        (200, r#"{"error":{"code":"common.0011","message":"m"}}"#, Code::NotFound, "JOB_NOT_FOUND"),
         (
             400,
             r#"{"error":{"code":"Common.0025","message":"m"}}"#,
@@ -134,19 +94,9 @@ async fn errors_are_told_by_the_bodys_code_first() {
         (410, "{}", Code::NotFound, "JOB_EXPIRED"),
         (204, "", Code::Internal, "UPSTREAM_MALFORMED_RESPONSE"),
         (200, "", Code::Internal, "UPSTREAM_MALFORMED_RESPONSE"),
-        (
-            200,
-            "<html>log in</html>",
-            Code::Internal,
-            "UPSTREAM_MALFORMED_RESPONSE",
-        ),
+        (200, "<html>log in</html>", Code::Internal, "UPSTREAM_MALFORMED_RESPONSE"),
         (200, "[]", Code::Internal, "UPSTREAM_MALFORMED_RESPONSE"),
-        (
-            200,
-            r#"{"job_id":"j1"}"#,
-            Code::Internal,
-            "UPSTREAM_MALFORMED_RESPONSE",
-        ),
+        (200, r#"{"job_id":"j1"}"#, Code::Internal, "UPSTREAM_MALFORMED_RESPONSE"),
     ] {
         let upstream = Upstream::new([Reply::json(http, body)]).await;
         // A 204 has no body and no length.
@@ -157,11 +107,7 @@ async fn errors_are_told_by_the_bodys_code_first() {
         };
         let gateway = Gateway::new(&upstream).await;
         let status = gateway.get().await.expect_err(body);
-        assert_eq!(
-            (status.code(), reason(&status).as_str()),
-            (code, expected),
-            "{http} {body}"
-        );
+        assert_eq!((status.code(), reason(&status).as_str()), (code, expected), "{http} {body}");
         let info = status.get_details_error_info().unwrap();
         assert_eq!(info.metadata["upstream_http_status"], http.to_string());
     }
@@ -181,24 +127,11 @@ async fn an_error_has_all_details_and_nothing_internal() {
     let gateway = Gateway::new(&upstream).await;
     let status = gateway.get().await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
-    assert_eq!(
-        status.message(),
-        "the upstream throttles: see [url] [token]"
-    );
-    assert_eq!(
-        status.get_details_request_info().unwrap().request_id,
-        "req-from-header"
-    );
-    let delay = status
-        .get_details_retry_info()
-        .unwrap()
-        .retry_delay
-        .unwrap();
+    assert_eq!(status.message(), "the upstream throttles: see [url] [token]");
+    assert_eq!(status.get_details_request_info().unwrap().request_id, "req-from-header");
+    let delay = status.get_details_retry_info().unwrap().retry_delay.unwrap();
     assert_eq!(delay.as_secs(), 7);
-    assert_eq!(
-        status.metadata().get("grpc-retry-pushback-ms").unwrap(),
-        "7000"
-    );
+    assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "7000");
     assert!(status.metadata().get("set-cookie").is_none());
     assert_eq!(upstream.count(), 1, "a throttled call must not be repeated");
 }

@@ -36,10 +36,7 @@ async fn a_bearer_token_goes_upstream_as_x_auth_token() {
         request.metadata_mut().insert("authorization", value);
         gateway.send(request).await.unwrap();
         let sent = upstream.requests().pop().unwrap();
-        assert!(
-            sent.contains(&format!("x-auth-token: {TOKEN}\r\n")),
-            "{sent}"
-        );
+        assert!(sent.contains(&format!("x-auth-token: {TOKEN}\r\n")), "{sent}");
         assert!(!sent.contains("authorization"), "{sent}");
     }
 }
@@ -48,16 +45,7 @@ async fn a_bearer_token_goes_upstream_as_x_auth_token() {
 async fn two_tokens_are_one_too_many() {
     let upstream = Upstream::new([Reply::job()]).await;
     let mut request = get_job();
-    request
-        .metadata_mut()
-        .append("x-auth-token", "another".parse().unwrap());
-    let status = Gateway::new(&upstream)
-        .await
-        .send(request)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (status.code(), upstream.count()),
-        (Code::InvalidArgument, 0)
-    );
+    request.metadata_mut().append("x-auth-token", "another".parse().unwrap());
+    let status = Gateway::new(&upstream).await.send(request).await.unwrap_err();
+    assert_eq!((status.code(), upstream.count()), (Code::InvalidArgument, 0));
 }

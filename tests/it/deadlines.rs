@@ -17,13 +17,8 @@ async fn a_passed_deadline_is_deadline_exceeded_and_drops_the_upstream_call() {
     let upstream = Upstream::new([never()]).await;
     let gateway = Gateway::new(&upstream).await;
     let mut request = get_job();
-    request
-        .metadata_mut()
-        .insert("grpc-timeout", "200m".parse().unwrap());
-    let status = gateway
-        .send_without_own_deadline(request)
-        .await
-        .unwrap_err();
+    request.metadata_mut().insert("grpc-timeout", "200m".parse().unwrap());
+    let status = gateway.send_without_own_deadline(request).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(reason(&status), "DEADLINE_EXCEEDED");
     upstream.has_lost(1).await;
@@ -59,13 +54,8 @@ async fn a_deadline_that_is_none_is_refused() {
     let gateway = Gateway::new(&upstream).await;
     for bad in ["", "5", "5s", "-1S", "123456789S", "1.5S"] {
         let mut request = get_job();
-        request
-            .metadata_mut()
-            .insert("grpc-timeout", bad.parse().unwrap());
-        let status = gateway
-            .send_without_own_deadline(request)
-            .await
-            .unwrap_err();
+        request.metadata_mut().insert("grpc-timeout", bad.parse().unwrap());
+        let status = gateway.send_without_own_deadline(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{bad}");
         let violations = status.get_details_bad_request().unwrap().field_violations;
         assert_eq!(violations[0].field, "grpc-timeout");
@@ -79,10 +69,7 @@ async fn an_attempt_that_takes_too_long_is_an_upstream_timeout() {
     let mut config = config(upstream.address);
     config.upstream.attempt_timeout = Duration::from_millis(50);
     let status = Gateway::with(config).await.get().await.unwrap_err();
-    assert_eq!(
-        (status.code(), reason(&status).as_str()),
-        (Code::Unavailable, "UPSTREAM_TIMEOUT")
-    );
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "UPSTREAM_TIMEOUT"));
     assert_eq!(upstream.count(), 3);
 }
 

@@ -26,9 +26,7 @@ pub(crate) async fn http_get(address: SocketAddr, path: &str) -> (u16, String) {
 }
 
 fn of(service: &str) -> HealthCheckRequest {
-    HealthCheckRequest {
-        service: service.to_owned(),
-    }
+    HealthCheckRequest { service: service.to_owned() }
 }
 
 #[tokio::test]
@@ -41,23 +39,12 @@ async fn check_and_list_know_the_services() {
             let answer = client.check(of(service)).await.unwrap().into_inner();
             assert_eq!(answer.status(), ServingStatus::Serving);
         }
-        assert_eq!(
-            client.check(of("no.such")).await.unwrap_err().code(),
-            Code::NotFound
-        );
-        let list = client
-            .list(HealthListRequest {})
-            .await
-            .unwrap()
-            .into_inner()
-            .statuses;
+        assert_eq!(client.check(of("no.such")).await.unwrap_err().code(), Code::NotFound);
+        let list = client.list(HealthListRequest {}).await.unwrap().into_inner().statuses;
         let mut names: Vec<_> = list.keys().map(String::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["", "jobgate.v1.JobService"]);
-        assert!(
-            list.values()
-                .all(|answer| answer.status() == ServingStatus::Serving)
-        );
+        assert!(list.values().all(|answer| answer.status() == ServingStatus::Serving));
     }
     assert_eq!(upstream.count(), 0);
 }
@@ -69,15 +56,9 @@ async fn a_watch_tells_the_drain_and_ends() {
     let mut gateway = Gateway::new(&upstream).await;
     let mut client = HealthClient::new(gateway.channel().await);
     let mut known = client.watch(of("")).await.unwrap().into_inner();
-    assert_eq!(
-        known.message().await.unwrap().unwrap().status(),
-        ServingStatus::Serving
-    );
+    assert_eq!(known.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     let mut unknown = client.watch(of("no.such")).await.unwrap().into_inner();
-    assert_eq!(
-        unknown.message().await.unwrap().unwrap().status(),
-        ServingStatus::ServiceUnknown
-    );
+    assert_eq!(unknown.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
 
     // A call under way holds the drain open.
     let mut jobs = gateway.client().await;
@@ -85,10 +66,7 @@ async fn a_watch_tells_the_drain_and_ends() {
     upstream.has_seen(1).await;
     assert_eq!(http_get(gateway.admin, "/readyz").await.0, 200);
     gateway.stop();
-    assert_eq!(
-        known.message().await.unwrap().unwrap().status(),
-        ServingStatus::NotServing
-    );
+    assert_eq!(known.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     for stream in [&mut known, &mut unknown] {
         let status = stream.message().await.unwrap_err();
         assert_eq!(

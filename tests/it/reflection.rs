@@ -36,20 +36,13 @@ async fn v1_and_v1alpha_list_the_services_and_give_the_files() {
             else {
                 panic!("no list of services")
             };
-            let names: Vec<_> = list
-                .service
-                .into_iter()
-                .map(|service| service.name)
-                .collect();
+            let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
             for expected in ["jobgate.v1.JobService", "grpc.health.v1.Health"] {
                 assert!(names.iter().any(|name| name == expected), "{names:?}");
             }
             for _ in 0..3 {
                 let answer = answers.message().await.unwrap().unwrap().message_response;
-                assert!(
-                    matches!(answer, Some(Answer::FileDescriptorResponse(_))),
-                    "{answer:?}"
-                );
+                assert!(matches!(answer, Some(Answer::FileDescriptorResponse(_))), "{answer:?}");
             }
         }};
     }

@@ -11,26 +11,11 @@ async fn bad_ids_are_named_and_send_nothing_upstream() {
     let upstream = Upstream::new([Reply::job()]).await;
     let gateway = Gateway::new(&upstream).await;
     let long = "a".repeat(129);
-    for bad in [
-        "",
-        ".",
-        "..",
-        "%2e%2e",
-        "a/../../x",
-        "a?b=c",
-        "a b",
-        "jöb",
-        &long,
-    ] {
+    for bad in ["", ".", "..", "%2e%2e", "a/../../x", "a?b=c", "a b", "jöb", &long] {
         for (project, job, field) in [(bad, "j", "project_id"), ("p", bad, "job_id")] {
-            let message = GetJobRequest {
-                project_id: project.into(),
-                job_id: job.into(),
-            };
+            let message = GetJobRequest { project_id: project.into(), job_id: job.into() };
             let mut request = Request::new(message);
-            request
-                .metadata_mut()
-                .insert("x-auth-token", TOKEN.parse().unwrap());
+            request.metadata_mut().insert("x-auth-token", TOKEN.parse().unwrap());
             let status = gateway.send(request).await.unwrap_err();
             assert_eq!(status.code(), Code::InvalidArgument, "{bad}");
             let violations = status.get_details_bad_request().unwrap().field_violations;
@@ -82,17 +67,9 @@ async fn a_request_id_is_made_when_none_fits() {
     let gateway = Gateway::new(&upstream).await;
     let mut client = gateway.client().await;
     let mut request = get_job();
-    request
-        .metadata_mut()
-        .insert("x-request-id", "not a request id".parse().unwrap());
+    request.metadata_mut().insert("x-request-id", "not a request id".parse().unwrap());
     let response = client.get_job(request).await.unwrap();
-    let id = response
-        .metadata()
-        .get("x-request-id")
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .to_owned();
+    let id = response.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned();
     assert_eq!(id.len(), 32);
     assert!(upstream.requests()[0].contains(&format!("x-request-id: {id}\r\n")));
 }
@@ -117,10 +94,7 @@ async fn compressed_requests_are_read() {
     let gateway = Gateway::new(&upstream).await;
     let client = gateway.client().await;
     let mut client = client.send_compressed(tonic::codec::CompressionEncoding::Gzip);
-    assert_eq!(
-        client.get_job(get_job()).await.unwrap().into_inner().job_id,
-        "j1"
-    );
+    assert_eq!(client.get_job(get_job()).await.unwrap().into_inner().job_id, "j1");
 }
 
 #[tokio::test]
@@ -128,9 +102,7 @@ async fn watching_is_not_offered_yet() {
     let upstream = Upstream::new([Reply::job()]).await;
     let gateway = Gateway::new(&upstream).await;
     let mut client = gateway.client().await;
-    let status = client
-        .watch_job(jobgate::proto::v1::WatchJobRequest::default())
-        .await
-        .unwrap_err();
+    let status =
+        client.watch_job(jobgate::proto::v1::WatchJobRequest::default()).await.unwrap_err();
     assert_eq!(reason(&status), "METHOD_NOT_IMPLEMENTED");
 }

@@ -34,10 +34,7 @@ async fn attempts_are_counted() {
     ] {
         let upstream = Upstream::new([fault]).await;
         let status = Gateway::new(&upstream).await.get().await.unwrap_err();
-        assert_eq!(
-            (upstream.count(), reason(&status).as_str()),
-            (attempts, expected)
-        );
+        assert_eq!((upstream.count(), reason(&status).as_str()), (attempts, expected));
     }
 }
 
@@ -51,10 +48,7 @@ async fn no_4xx_is_ever_repeated() {
     let retry_later = r#"{"error":{"code":"Common.0021","message":"m"}}"#;
     let upstream = Upstream::new([Reply::json(400, retry_later)]).await;
     let status = Gateway::new(&upstream).await.get().await.unwrap_err();
-    assert_eq!(
-        (upstream.count(), reason(&status).as_str()),
-        (1, "UPSTREAM_UNAVAILABLE")
-    );
+    assert_eq!((upstream.count(), reason(&status).as_str()), (1, "UPSTREAM_UNAVAILABLE"));
 }
 
 #[tokio::test]
@@ -62,24 +56,15 @@ async fn a_long_retry_after_is_told_and_not_waited_for() {
     let upstream = Upstream::new([Reply::with(503, &[("retry-after", "30")], b"{}")]).await;
     let status = Gateway::new(&upstream).await.get().await.unwrap_err();
     assert_eq!(upstream.count(), 1);
-    assert_eq!(
-        status.metadata().get("grpc-retry-pushback-ms").unwrap(),
-        "30000"
-    );
+    assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "30000");
 }
 
 #[tokio::test]
 async fn no_attempt_begins_that_the_deadline_would_cut() {
     let upstream = Upstream::new([Reply::json(503, ERROR)]).await;
     let mut request = crate::support::get_job();
-    request
-        .metadata_mut()
-        .insert("grpc-timeout", "90m".parse().unwrap());
-    let status = Gateway::new(&upstream)
-        .await
-        .send(request)
-        .await
-        .unwrap_err();
+    request.metadata_mut().insert("grpc-timeout", "90m".parse().unwrap());
+    let status = Gateway::new(&upstream).await.send(request).await.unwrap_err();
     // The first wait is 100 ms at least: the error is told at once instead. A machine that takes
     // 90 ms for the first attempt gives the other answer, and that without a second attempt.
     assert!(["UPSTREAM_UNAVAILABLE", "DEADLINE_EXCEEDED"].contains(&reason(&status).as_str()));

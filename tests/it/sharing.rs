@@ -14,14 +14,9 @@ async fn calls_that_differ_in_project_job_or_token_share_nothing() {
     let upstream = Upstream::new([Reply::job().when(&go)]).await;
     let gateway = Gateway::new(&upstream).await;
     let ask = |project: &str, job: &str, token: &str| {
-        let message = GetJobRequest {
-            project_id: project.into(),
-            job_id: job.into(),
-        };
+        let message = GetJobRequest { project_id: project.into(), job_id: job.into() };
         let mut request = Request::new(message);
-        request
-            .metadata_mut()
-            .insert("x-auth-token", token.parse().unwrap());
+        request.metadata_mut().insert("x-auth-token", token.parse().unwrap());
         gateway.send(request)
     };
     let calls = futures_util::future::join_all([
@@ -49,10 +44,7 @@ async fn identical_calls_in_flight_cost_one() {
     let client = gateway.client().await;
     let mut calls = tokio::task::JoinSet::new();
     let call = |mut client: jobgate::proto::v1::job_service_client::JobServiceClient<_>| async move {
-        client
-            .get_job(get_job())
-            .await
-            .map(tonic::Response::into_inner)
+        client.get_job(get_job()).await.map(tonic::Response::into_inner)
     };
     calls.spawn(call(client.clone()));
     upstream.has_seen(1).await;

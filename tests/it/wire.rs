@@ -22,17 +22,9 @@ async fn nobody_listening_is_unreachable() {
     let address = upstream.address;
     drop(upstream);
     tokio::task::yield_now().await;
-    let status = Gateway::with(config(address))
-        .await
-        .get()
-        .await
-        .unwrap_err();
+    let status = Gateway::with(config(address)).await.get().await.unwrap_err();
     assert_eq!((status.code(), reason(&status)), unreachable());
-    assert!(
-        !status.message().contains("127.0.0.1"),
-        "{}",
-        status.message()
-    );
+    assert!(!status.message().contains("127.0.0.1"), "{}", status.message());
 }
 
 #[tokio::test]
@@ -55,10 +47,7 @@ async fn resets_cuts_and_other_protocols_are_unreachable() {
 
 #[tokio::test]
 async fn a_huge_body_is_given_up_at_the_cap() {
-    let too_large = (
-        Code::ResourceExhausted,
-        "UPSTREAM_RESPONSE_TOO_LARGE".to_owned(),
-    );
+    let too_large = (Code::ResourceExhausted, "UPSTREAM_RESPONSE_TOO_LARGE".to_owned());
     let announced = Reply::BytesThenSilence(Reply::head(200, &[], (4 << 20) + 1));
     assert_eq!(fails([announced]).await, too_large);
 
@@ -77,15 +66,7 @@ async fn a_body_just_under_the_cap_is_fine() {
     let fill = "x".repeat((4 << 20) - 100);
     let body = format!(r#"{{"status":"RUNNING","ignored":"{fill}"}}"#);
     let upstream = Upstream::new([Reply::json(200, &body)]).await;
-    assert_eq!(
-        Gateway::new(&upstream)
-            .await
-            .get()
-            .await
-            .unwrap()
-            .status_text,
-        "RUNNING"
-    );
+    assert_eq!(Gateway::new(&upstream).await.get().await.unwrap().status_text, "RUNNING");
 }
 
 #[tokio::test]
@@ -99,20 +80,10 @@ async fn a_huge_error_page_costs_its_text_only() {
 async fn interim_answers_are_skipped() {
     let mut bytes =
         b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n".to_vec();
-    let Reply::Bytes(job) = Reply::job() else {
-        unreachable!("a job is plain bytes")
-    };
+    let Reply::Bytes(job) = Reply::job() else { unreachable!("a job is plain bytes") };
     bytes.extend(job);
     let upstream = Upstream::new([Reply::Bytes(bytes)]).await;
-    assert_eq!(
-        Gateway::new(&upstream)
-            .await
-            .get()
-            .await
-            .unwrap()
-            .status_text,
-        "RUNNING"
-    );
+    assert_eq!(Gateway::new(&upstream).await.get().await.unwrap().status_text, "RUNNING");
 }
 
 #[tokio::test]
@@ -125,17 +96,11 @@ async fn gzip_that_nobody_asked_for_is_read_under_the_cap() {
     let headers = [("content-encoding", "gzip")];
     let job = gzip(br#"{"status":"RUNNING","job_id":"j1"}"#);
     let upstream = Upstream::new([Reply::with(200, &headers, &job)]).await;
-    assert_eq!(
-        Gateway::new(&upstream).await.get().await.unwrap().job_id,
-        "j1"
-    );
+    assert_eq!(Gateway::new(&upstream).await.get().await.unwrap().job_id, "j1");
 
     let bomb = gzip(&vec![b' '; 64 << 20]);
     let (code, reason) = fails([Reply::with(200, &headers, &bomb)]).await;
-    assert_eq!(
-        (code, reason.as_str()),
-        (Code::ResourceExhausted, "UPSTREAM_RESPONSE_TOO_LARGE")
-    );
+    assert_eq!((code, reason.as_str()), (Code::ResourceExhausted, "UPSTREAM_RESPONSE_TOO_LARGE"));
 
     let broken = &gzip(b"{\"status\":\"RUNNING\"}")[..12];
     let (_, reason) = fails([Reply::with(200, &headers, broken)]).await;
@@ -144,9 +109,7 @@ async fn gzip_that_nobody_asked_for_is_read_under_the_cap() {
 
 #[tokio::test]
 async fn a_kept_connection_closed_under_us_costs_no_call() {
-    let Reply::Bytes(job) = Reply::job() else {
-        unreachable!("a job is plain bytes")
-    };
+    let Reply::Bytes(job) = Reply::job() else { unreachable!("a job is plain bytes") };
     let upstream = Upstream::new([Reply::BytesThenClose(job)]).await;
     let gateway = Gateway::new(&upstream).await;
     let mut client = gateway.client().await;
@@ -167,10 +130,7 @@ async fn a_byte_order_mark_and_bad_utf8_lose_no_job() {
 async fn a_job_too_large_as_a_message_is_told_so() {
     // Twelve bytes of JSON each, fourteen of protobuf.
     let entities: Vec<_> = (0..330_000).map(|i| format!("\"{i:06}\":[]")).collect();
-    let body = format!(
-        r#"{{"status":"RUNNING","entities":{{{}}}}}"#,
-        entities.join(",")
-    );
+    let body = format!(r#"{{"status":"RUNNING","entities":{{{}}}}}"#, entities.join(","));
     assert!(body.len() < 4 << 20);
     let upstream = Upstream::new([Reply::json(200, &body)]).await;
     let status = Gateway::new(&upstream).await.get().await.unwrap_err();

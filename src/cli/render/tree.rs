@@ -1,185 +1,143 @@
-//! A job and its sub jobs as a tree.
+//! A job as a tree: a line that tells how it stands, what is known of it, then its sub jobs.
 
-use std::fmt::Write as _;
+use std::fmt;
 
+use anstyle::Style;
 use jiff::Timestamp;
 use jobgate::proto::v1::{Job, JobStatus};
 
-use super::{length, time};
-use crate::cli::print::{BOLD, DIM, GREEN, RED, RESET, YELLOW, plain};
+use super::{
+    text::{BAD, FAINT, GOOD, ODD, Plain, UNDER_WAY},
+    time::{Span, span, timestamp},
+};
 
-/// A job for people; several lines, each with its end.
-pub(in crate::cli) fn tree(job: &Job, now: Timestamp) -> String {
-    let mut text = String::new();
-    node(&mut text, job, now, "", "");
+/// The width of the longest label, `fail_reason`.
+const LABEL_WIDTH: usize = 11;
+
+struct Tree<'a> {
+    job: &'a Job,
+    now: Timestamp,
+}
+
+/// What stands left of a job's lines.
+#[derive(Clone, Copy)]
+struct Margin<'a> {
+    first: &'a str,
+    others: &'a str,
+}
+
+/// Renders a job. `now` is the time up to which a job under way is said to have taken.
+pub(crate) fn tree(job: &Job, now: Timestamp) -> String {
+    let mut text = Tree { job, now }.to_string();
+    // The line end of the last row; texts go without.
+    text.pop();
     text
 }
 
-/// Writes a job whose first line begins with `first` and all others with `rest`.
-fn node(text: &mut String, job: &Job, now: Timestamp, first: &str, rest: &str) {
-    line(text, first, &headline(job, now));
-    let branch = if job.sub_jobs.is_empty() { " " } else { "│" };
-    let mut field = |name: &str, value: &str| {
-        line(
-            text,
-            rest,
-            &format!("{DIM}{branch}{RESET} {DIM}{name}{RESET} {}", plain(value)),
-        );
-    };
-    let times = [("begin", &job.begin_time), ("end", &job.end_time)];
-    for (name, value) in times {
-        if let Some(value) = value.as_ref().and_then(time) {
-            field(name, &format!("{value:.3}"));
-        }
+impl fmt::Display for Tree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let margin = Margin { first: "", others: "" };
+        branch(f, self.job, self.now, margin)
     }
-    let width = job
-        .entities
-        .keys()
-        .map(|key| plain(key).chars().count())
-        .max()
-        .unwrap_or(0);
-    for (key, value) in &job.entities {
-        field(&format!("{:width$}", plain(key)), value);
+}
+
+fn branch(
+    f: &mut fmt::Formatter<'_>,
+    job: &Job,
+    now: Timestamp,
+    margin: Margin<'_>,
+) -> fmt::Result {
+    if !margin.first.is_empty() {
+        write!(f, "{FAINT}{}{FAINT:#}", margin.first)?;
     }
-    for (name, value) in [
-        ("error code", &job.error_code),
-        ("fail reason", &job.fail_reason),
-    ] {
-        if let Some(value) = value {
-            line(
-                text,
-                rest,
-                &format!("{DIM}{branch}{RESET} {RED}{name}: {}{RESET}", plain(value)),
-            );
-        }
-    }
-    for (index, sub) in job.sub_jobs.iter().enumerate() {
-        let last = index + 1 == job.sub_jobs.len();
-        let (knot, below) = if last {
-            ("└─ ", "   ")
-        } else {
-            ("├─ ", "│  ")
+    title(f, job, now)?;
+
+    let trunk = if job.sub_jobs.is_empty() { "   " } else { "│  " };
+    rows(f, job, &format!("{}{trunk}", margin.others))?;
+
+    for (index, sub_job) in job.sub_jobs.iter().enumerate() {
+        let (corner, below) =
+            if index + 1 == job.sub_jobs.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        let margin = Margin {
+            first: &format!("{}{corner}", margin.others),
+            others: &format!("{}{below}", margin.others),
         };
-        node(
-            text,
-            sub,
-            now,
-            &format!("{rest}{knot}"),
-            &format!("{rest}{below}"),
-        );
+        branch(f, sub_job, now, margin)?;
     }
+    Ok(())
 }
 
-fn line(text: &mut String, prefix: &str, content: &str) {
-    // Writing to a string does not fail.
-    let _ = writeln!(text, "{prefix}{content}");
+fn title(f: &mut fmt::Formatter<'_>, job: &Job, now: Timestamp) -> fmt::Result {
+    let (style, word) = match job.status() {
+        JobStatus::Success => (GOOD, "SUCCESS"),
+        JobStatus::Fail => (BAD, "FAIL"),
+        JobStatus::Running => (UNDER_WAY, "RUNNING"),
+        JobStatus::Init => (UNDER_WAY, "INIT"),
+        JobStatus::Unspecified => (ODD, job.status_text.as_str()),
+    };
+    if word.is_empty() {
+        write!(f, "{ODD}(no status){ODD:#}")?;
+    } else {
+        write!(f, "{style}{}{style:#}", Plain(word))?;
+        if job.status() == JobStatus::Unspecified {
+            write!(f, " {FAINT}(unknown status){FAINT:#}")?;
+        }
+    }
+    if !job.job_type.is_empty() {
+        write!(f, "  {}", Plain(&job.job_type))?;
+    }
+    match span(job, now) {
+        Some(Span::Over(length)) => write!(f, "  {length:#}")?,
+        Some(Span::SoFar(length)) => write!(f, "  {length:#} so far")?,
+        None => {}
+    }
+    writeln!(f)
 }
 
-fn headline(job: &Job, now: Timestamp) -> String {
-    let (mark, color) = match job.status() {
-        JobStatus::Unspecified => ("?", YELLOW),
-        JobStatus::Init => ("○", DIM),
-        JobStatus::Running => ("●", YELLOW),
-        JobStatus::Success => ("✓", GREEN),
-        JobStatus::Fail => ("✗", RED),
-    };
-    let word = if job.status_text.is_empty() {
-        "no status"
-    } else {
-        &job.status_text
-    };
-    let kind = if job.job_type.is_empty() {
-        "job"
-    } else {
-        &job.job_type
-    };
-    let begin = job.begin_time.as_ref().and_then(time);
-    let end = job.end_time.as_ref().and_then(time);
-    let duration = begin.map_or(String::new(), |begin| {
-        let passed = length(end.unwrap_or(now).duration_since(begin));
-        format!("  {passed}{}", if end.is_none() { " so far" } else { "" })
-    });
-    format!(
-        "{color}{mark} {}{RESET} {BOLD}{}{RESET} {DIM}{}{RESET}{duration}",
-        plain(word),
-        plain(kind),
-        plain(&job.job_id),
-    )
+fn rows(f: &mut fmt::Formatter<'_>, job: &Job, margin: &str) -> fmt::Result {
+    let plain = Style::new();
+    if !job.job_id.is_empty() {
+        row(f, margin, "id", plain, Plain(&job.job_id))?;
+    }
+    if let Some(begin) = timestamp(job.begin_time.as_ref()) {
+        row(f, margin, "begin", plain, format_args!("{begin:.3}"))?;
+    }
+    if let Some(end) = timestamp(job.end_time.as_ref()) {
+        row(f, margin, "end", plain, format_args!("{end:.3}"))?;
+    }
+    entities(f, job, margin)?;
+    if let Some(code) = &job.error_code {
+        row(f, margin, "error_code", BAD, Plain(code))?;
+    }
+    if let Some(reason) = &job.fail_reason {
+        row(f, margin, "fail_reason", BAD, Plain(reason))?;
+    }
+    Ok(())
+}
+
+fn entities(f: &mut fmt::Formatter<'_>, job: &Job, margin: &str) -> fmt::Result {
+    let entities: Vec<_> =
+        job.entities.iter().map(|(name, value)| (Plain(name).to_string(), value)).collect();
+    let width = entities.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    for (index, (name, value)) in entities.iter().enumerate() {
+        let label = if index == 0 { "entities" } else { "" };
+        let shown = if value.is_empty() { "(empty)" } else { value };
+        let style = if value.is_empty() { FAINT } else { Style::new() };
+        let shown = format_args!("{name:width$}  {style}{}{style:#}", Plain(shown));
+        row(f, margin, label, Style::new(), shown)?;
+    }
+    Ok(())
+}
+
+fn row(
+    f: &mut fmt::Formatter<'_>,
+    margin: &str,
+    label: &str,
+    style: Style,
+    value: impl fmt::Display,
+) -> fmt::Result {
+    writeln!(f, "{FAINT}{margin}{label:LABEL_WIDTH$}{FAINT:#}  {style}{value}{style:#}")
 }
 
 #[cfg(test)]
-mod tests {
-    use prost_types::Timestamp as Time;
-
-    use super::*;
-
-    fn without_color(text: &str) -> String {
-        anstream::adapter::strip_str(text).to_string()
-    }
-
-    fn at(seconds: i64) -> Option<Time> {
-        Some(Time {
-            seconds,
-            nanos: 466_000_000,
-        })
-    }
-
-    #[test]
-    fn a_job_with_sub_jobs_is_a_tree() {
-        let sub = |id: &str, status: JobStatus, text: &str| Job {
-            job_id: id.into(),
-            job_type: "bksStep".into(),
-            status: status.into(),
-            status_text: text.into(),
-            ..Job::default()
-        };
-        let job = Job {
-            begin_time: Some(at(1_453_997_649)),
-            entities: [("backup_id", "b"), ("id", "i")]
-                .map(|(k, v)| (k.into(), v.into()))
-                .into(),
-            sub_jobs: vec![
-                Job {
-                    begin_time: Some(at(0)),
-                    end_time: Some(at(678)),
-                    sub_jobs: vec![sub("s2", JobStatus::Init, "INIT")],
-                    ..sub("s1", JobStatus::Success, "SUCCESS")
-                },
-                Job {
-                    error_code: Some("VolumeBackup.0064".into()),
-                    ..sub("s3", JobStatus::Fail, "FAIL")
-                },
-            ],
-            ..sub("j1", JobStatus::Running, "RUNNING")
-        };
-        let now = Timestamp::new(1_453_997_653, 666_000_000).unwrap();
-        assert_eq!(
-            without_color(&tree(&job, now)),
-            "\
-● RUNNING bksStep j1  4.2s so far
-│ begin 2016-01-28T16:14:09.466Z
-│ backup_id b
-│ id        i
-├─ ✓ SUCCESS bksStep s1  11m 18s
-│  │ begin 1970-01-01T00:00:00.466Z
-│  │ end 1970-01-01T00:11:18.466Z
-│  └─ ○ INIT bksStep s2
-└─ ✗ FAIL bksStep s3
-     error code: VolumeBackup.0064
-"
-        );
-    }
-
-    #[test]
-    fn text_of_the_upstream_cannot_steer_the_terminal() {
-        let job = Job {
-            status_text: "\x1b[2J".into(),
-            entities: [("k\x1b]0;x\x07".to_owned(), "v\n● SUCCESS".to_owned())].into(),
-            fail_reason: Some("\r".into()),
-            ..Job::default()
-        };
-        let text = without_color(&tree(&job, Timestamp::UNIX_EPOCH));
-        assert_eq!(text.lines().count(), 3);
-        assert!(!text.contains(['\x1b', '\x07', '\r']));
-    }
-}
+mod tests;

@@ -30,9 +30,7 @@ pub(crate) fn config(upstream: SocketAddr) -> server::Config {
         listen: ([127, 0, 0, 1], 0).into(),
         admin_listen: Some(([127, 0, 0, 1], 0).into()),
         drain_timeout: Duration::from_secs(30),
-        grpc: grpc::Config {
-            timeout: Duration::from_secs(30),
-        },
+        grpc: grpc::Config { timeout: Duration::from_secs(30) },
         upstream: upstream::Config {
             base: upstream::BaseUrl::parse(&format!("http://{upstream}")).unwrap(),
             attempt_timeout: Duration::from_secs(20),
@@ -43,14 +41,9 @@ pub(crate) fn config(upstream: SocketAddr) -> server::Config {
 
 /// The request for job `j1` of project `p1`, with the tests' token.
 pub(crate) fn get_job() -> Request<GetJobRequest> {
-    let message = GetJobRequest {
-        project_id: "p1".into(),
-        job_id: "j1".into(),
-    };
+    let message = GetJobRequest { project_id: "p1".into(), job_id: "j1".into() };
     let mut request = Request::new(message);
-    request
-        .metadata_mut()
-        .insert("x-auth-token", TOKEN.parse().unwrap());
+    request.metadata_mut().insert("x-auth-token", TOKEN.parse().unwrap());
     request
 }
 
@@ -68,12 +61,7 @@ impl Gateway {
         let running = tokio::spawn(bound.run(async {
             let _ = stopped.await;
         }));
-        Self {
-            address,
-            admin,
-            stop: Some(stop),
-            running,
-        }
+        Self { address, admin, stop: Some(stop), running }
     }
 
     pub(crate) async fn channel(&self) -> Channel {
@@ -103,9 +91,7 @@ impl Gateway {
         &self,
         request: Request<GetJobRequest>,
     ) -> Result<Job, Status> {
-        let http = Client::builder(TokioExecutor::new())
-            .http2_only(true)
-            .build_http();
+        let http = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         let origin = format!("http://{}", self.address).parse().unwrap();
         let mut client = JobServiceClient::with_origin(http, origin);
         Ok(client.get_job(request).await?.into_inner())
@@ -120,9 +106,5 @@ impl Gateway {
 
 /// A connection to any gRPC server here.
 pub(crate) async fn channel(address: SocketAddr) -> Channel {
-    Channel::from_shared(format!("http://{address}"))
-        .unwrap()
-        .connect()
-        .await
-        .unwrap()
+    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
 }

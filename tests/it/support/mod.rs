@@ -13,8 +13,5 @@ pub(crate) use self::{
 
 /// The reason in a status of ours.
 pub(crate) fn reason(status: &Status) -> String {
-    status
-        .get_details_error_info()
-        .map(|info| info.reason)
-        .unwrap_or_default()
+    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }

@@ -52,11 +52,7 @@ struct Shared {
 
 impl Reply {
     pub(crate) fn json(status: u16, body: &str) -> Self {
-        Self::with(
-            status,
-            &[("content-type", "application/json")],
-            body.as_bytes(),
-        )
+        Self::with(status, &[("content-type", "application/json")], body.as_bytes())
     }
 
     pub(crate) fn with(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Self {
@@ -76,10 +72,7 @@ impl Reply {
 
     /// A running job.
     pub(crate) fn job() -> Self {
-        Self::json(
-            200,
-            r#"{"status":"RUNNING","job_id":"j1","job_type":"bksCreateBackup"}"#,
-        )
+        Self::json(200, r#"{"status":"RUNNING","job_id":"j1","job_type":"bksCreateBackup"}"#)
     }
 
     pub(crate) fn when(self, told: &Arc<Notify>) -> Self {
@@ -111,11 +104,7 @@ impl Upstream {
                 }
             }
         });
-        Self {
-            address,
-            shared,
-            accepting,
-        }
+        Self { address, shared, accepting }
     }
 
     /// The heads of the requests so far.
@@ -130,20 +119,12 @@ impl Upstream {
     /// Returns once there were this many requests.
     pub(crate) async fn has_seen(&self, count: usize) {
         let mut requests = self.shared.requests.subscribe();
-        requests
-            .wait_for(|requests| requests.len() >= count)
-            .await
-            .unwrap();
+        requests.wait_for(|requests| requests.len() >= count).await.unwrap();
     }
 
     /// Returns once this many connections have ended.
     pub(crate) async fn has_lost(&self, count: usize) {
-        self.shared
-            .gone
-            .subscribe()
-            .wait_for(|gone| *gone >= count)
-            .await
-            .unwrap();
+        self.shared.gone.subscribe().wait_for(|gone| *gone >= count).await.unwrap();
     }
 
     /// How many bytes of floods were taken.
