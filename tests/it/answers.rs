@@ -33,7 +33,6 @@ async fn a_job_comes_through_whole() {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 async fn errors_are_told_by_the_bodys_code_first() {
     for (http, body, code, expected) in [
         (404, r#"{"error":{"code":"common.0011","message":"m"}}"#, Code::NotFound, "JOB_NOT_FOUND"),
