@@ -15,7 +15,7 @@ ENV JOBGATE_LISTEN=0.0.0.0:50051 \
     JOBGATE_ADMIN_LISTEN=0.0.0.0:9090 \
     JOBGATE_LOG_FORMAT=json
 EXPOSE 50051 9090
-USER nonroot
+USER 65532
 HEALTHCHECK --interval=10s --timeout=4s --start-period=2s \
   CMD ["/usr/local/bin/jobgate", "health"]
 ENTRYPOINT ["/usr/local/bin/jobgate"]

@@ -1,4 +1,9 @@
 //! A gRPC gateway to the job-status API of Huawei-family clouds.
+//!
+//! [`server::bind`] opens the sockets of a gateway and [`server::Bound::run`] serves;
+//! [`simulator::bind`] does the same for a simulated cloud. Imports go one way: [`server`], then
+//! [`grpc`], then [`upstream`], then [`job`].
+
 pub mod grpc;
 pub mod job;
 pub mod proto;

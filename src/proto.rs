@@ -8,7 +8,12 @@ pub mod v1 {
 
 /// The gRPC health protocol.
 pub mod health {
-    #![expect(missing_docs, clippy::pedantic, clippy::allow_attributes, reason = "generated")]
+    #![expect(missing_docs, clippy::pedantic, reason = "generated")]
+    #![allow(
+        rustdoc::bare_urls,
+        clippy::allow_attributes,
+        reason = "generated; only rustdoc sees it"
+    )]
     tonic::include_proto!("grpc.health.v1");
 }
 
