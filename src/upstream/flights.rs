@@ -37,7 +37,7 @@ struct Slot<T: Clone> {
 #[derive(Clone)]
 pub(super) struct Deadline(Arc<Mutex<Instant>>);
 
-/// Takes a flight out of the table when it ends, in whatever way.
+/// Takes a flight out of the table when it ends, in whatever way, and before its answer is there.
 struct Landing<K: Eq + Hash, T: Clone> {
     table: Arc<Mutex<Table<K, T>>>,
     key: K,
@@ -86,11 +86,9 @@ where
         if let Entry::Occupied(slot) = &slot
             && let Some(flight) = slot.get().flight.upgrade()
         {
-            // A flight that has ended, but whose waiters have not all gone, has an old answer.
-            if flight.peek().is_none() {
-                slot.get().deadline.extend(deadline);
-                return (flight, true);
-            }
+            // One that is still in the table has not landed: see `Landing`.
+            slot.get().deadline.extend(deadline);
+            return (flight, true);
         }
         let deadline = Deadline(Arc::new(Mutex::new(deadline)));
         let landing = Landing { table: Arc::clone(&self.0), key, number };
