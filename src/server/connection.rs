@@ -30,6 +30,9 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long it may take to answer.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The most bytes of a call's headers. The API's gateway takes 32 KiB in one, and old tokens need it.
+const MAX_HEADERS: u32 = 64 << 10;
+
 /// The address of the peer, in a request's extensions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
@@ -121,6 +124,7 @@ async fn serve(
     builder
         .http2()
         .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEADERS)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
     let builder = match protocol {

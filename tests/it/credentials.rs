@@ -49,3 +49,14 @@ async fn two_tokens_are_one_too_many() {
     let status = Gateway::new(&upstream).await.send(request).await.unwrap_err();
     assert_eq!((status.code(), upstream.count()), (Code::InvalidArgument, 0));
 }
+
+#[tokio::test]
+async fn a_token_may_be_as_long_as_the_api_takes() {
+    let upstream = Upstream::new([Reply::job()]).await;
+    let token = "M".repeat(32 << 10);
+    let mut request = get_job();
+    request.metadata_mut().insert("x-auth-token", token.parse().unwrap());
+    let gateway = Gateway::new(&upstream).await;
+    gateway.send(request).await.unwrap();
+    assert!(upstream.requests()[0].contains(&token));
+}
