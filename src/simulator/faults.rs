@@ -52,6 +52,8 @@ pub(super) enum Shape {
     Fault,
     /// `{"errCode", "errMsg"}`: SFS Turbo.
     Errcode,
+    /// An error of ECS whose message holds a fault of Cinder as text.
+    Nested,
     /// A page of the load balancer.
     Html,
     /// Plain text.
@@ -125,6 +127,10 @@ pub(super) fn error(
         }
         Shape::Fault => json!({code: {"code": status, "message": message}}),
         Shape::Errcode => json!({"errCode": code, "errMsg": message}),
+        Shape::Nested => {
+            let inner = json!({code: {"code": status, "message": message}}).to_string();
+            json!({"error": {"code": "Ecs.1000", "message": inner}})
+        }
         Shape::Html => {
             let page = format!("<html><body><h1>{status}</h1><p>{message}</p></body></html>");
             return respond(status, "text/html", page);
@@ -162,6 +168,10 @@ mod tests {
             (Shape::Keystone, r#"{"error":{"code":401,"message":"m","title":"Unauthorized"}}"#),
             (Shape::Fault, r#"{"c":{"code":401,"message":"m"}}"#),
             (Shape::Errcode, r#"{"errCode":"c","errMsg":"m"}"#),
+            (
+                Shape::Nested,
+                r#"{"error":{"code":"Ecs.1000","message":"{\"c\":{\"code\":401,\"message\":\"m\"}}"}}"#,
+            ),
             (Shape::Html, "<html><body><h1>401</h1><p>m</p></body></html>"),
             (Shape::Text, "m"),
             (Shape::Empty, ""),
