@@ -2,7 +2,8 @@
 
 use std::{error::Error, fmt, iter};
 
-use tonic::{Code, Status};
+use jobgate::grpc::code_name;
+use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use super::{
@@ -63,35 +64,14 @@ fn line(f: &mut fmt::Formatter<'_>, label: &str, value: impl fmt::Display) -> fm
     write!(f, "\n  {FAINT}{label}{FAINT:#} {value}")
 }
 
-/// The name of a code as the gRPC documents write it.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{io, time::Duration};
 
     use anstream::adapter::strip_str;
     use tonic_types::ErrorDetails;
+
+    use tonic::Code;
 
     use super::*;
 
