@@ -1,15 +1,15 @@
 //! The routes: the job API and the calls that start jobs.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{DefaultBodyLimit, Path, Request, State},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,12 +27,14 @@ struct RequestId(String);
 type Shared = State<Arc<World>>;
 
 pub(super) fn routes(world: Arc<World>) -> Router {
+    let admitted = middleware::from_fn_with_state(Arc::clone(&world), admit);
     Router::new()
-        .route("/v3/auth/tokens", post(iam::issue))
         .route("/v1/{project}/jobs/{job}", get(job))
         .route("/v2/{project}/cloudbackups", post(create))
         .route("/v2/{project}/cloudbackups/{backup}", post(delete))
         .route("/v2/{project}/cloudbackups/{backup}/restore", post(restore))
+        .route_layer(admitted)
+        .route("/v3/auth/tokens", post(iam::issue))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(DefaultBodyLimit::max(64 << 10))
@@ -59,20 +61,32 @@ async fn common(State(world): Shared, mut request: Request, next: Next) -> Respo
     response
 }
 
-async fn unknown(request: Request) -> Response {
+/// What happens to every request for a project: its token is looked at.
+async fn admit(
+    State(world): Shared,
+    Path(names): Path<HashMap<String, String>>,
+    Extension(RequestId(request_id)): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let token = request.headers().get("x-auth-token").and_then(|value| value.to_str().ok());
+    let project = names.get("project").map_or("", String::as_str);
+    match world.admit(token, project, &request_id) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal,
+    }
+}
+
+async fn unknown(Extension(RequestId(request_id)): Extension<RequestId>) -> Response {
     let message = "The API does not exist or has not been published in the environment";
-    error(404, Shape::Gateway, "APIGW.0101", message, request_id(request.extensions()))
+    error(404, Shape::Gateway, "APIGW.0101", message, &request_id)
 }
 
 async fn job(
     State(world): Shared,
     Path((project, job)): Path<(String, String)>,
-    request: Request,
+    Extension(RequestId(request_id)): Extension<RequestId>,
 ) -> Response {
-    let request_id = request_id(request.extensions());
-    if let Err(refusal) = world.admit(token(request.headers()), &project, request_id) {
-        return refusal;
-    }
     let known = world.script.jobs.iter().find(|it| it.project == project && it.id == job);
     if let Some(known) = known
         && let Some(raw) = &known.raw
@@ -81,7 +95,7 @@ async fn job(
     }
     match world.job(&project, &job) {
         Some(job) => Json(job).into_response(),
-        None => error(404, Shape::Error, "common.0011", "query job fail", request_id),
+        None => error(404, Shape::Error, "common.0011", "query job fail", &request_id),
     }
 }
 
@@ -101,15 +115,11 @@ struct Backup {
 async fn create(
     State(world): Shared,
     Path(project): Path<String>,
-    parts: http::request::Parts,
+    Extension(RequestId(request_id)): Extension<RequestId>,
     body: String,
 ) -> Response {
-    let request_id = request_id(&parts.extensions);
-    if let Err(refusal) = world.admit(token(&parts.headers), &project, request_id) {
-        return refusal;
-    }
     let wrong = |number: u16, message: &str| {
-        error(400, Shape::Error, &format!("VolumeBackup.{number:04}"), message, request_id)
+        error(400, Shape::Error, &format!("VolumeBackup.{number:04}"), message, &request_id)
     };
     let Ok(Create { backup: Some(backup) }) = serde_json::from_str(&body) else {
         return wrong(2, "the request body is malformed or empty");
@@ -138,39 +148,31 @@ async fn create(
         ("$snapshot_id", snapshot_id),
         ("$name", name),
     ];
-    start(&world, &project, world.script.start.create.clone(), names, request_id)
+    start(&world, &project, world.script.start.create.clone(), names, &request_id)
 }
 
 async fn restore(
     State(world): Shared,
     Path((project, backup)): Path<(String, String)>,
-    parts: http::request::Parts,
+    Extension(RequestId(request_id)): Extension<RequestId>,
     body: String,
 ) -> Response {
-    let request_id = request_id(&parts.extensions);
-    if let Err(refusal) = world.admit(token(&parts.headers), &project, request_id) {
-        return refusal;
-    }
     let body: Value = serde_json::from_str(&body).unwrap_or_default();
     let Some(volume_id) = body["restore"]["volume_id"].as_str().filter(|id| !id.is_empty()) else {
         let message = "the restore request is malformed";
-        return error(400, Shape::Error, "VolumeBackup.0210", message, request_id);
+        return error(400, Shape::Error, "VolumeBackup.0210", message, &request_id);
     };
     let names = vec![("$backup_id", backup), ("$volume_id", volume_id.to_owned())];
-    start(&world, &project, world.script.start.restore.clone(), names, request_id)
+    start(&world, &project, world.script.start.restore.clone(), names, &request_id)
 }
 
 async fn delete(
     State(world): Shared,
     Path((project, backup)): Path<(String, String)>,
-    request: Request,
+    Extension(RequestId(request_id)): Extension<RequestId>,
 ) -> Response {
-    let request_id = request_id(request.extensions());
-    if let Err(refusal) = world.admit(token(request.headers()), &project, request_id) {
-        return refusal;
-    }
     let names = vec![("$backup_id", backup), ("$volume_id", uuid())];
-    start(&world, &project, world.script.start.delete.clone(), names, request_id)
+    start(&world, &project, world.script.start.delete.clone(), names, &request_id)
 }
 
 fn start(
@@ -186,14 +188,6 @@ fn start(
         return error(400, Shape::Error, "VolumeBackup.0014", message, request_id);
     }
     Json(json!({"job_id": job_id})).into_response()
-}
-
-fn request_id(extensions: &http::Extensions) -> &str {
-    extensions.get::<RequestId>().map_or("", |id| &id.0)
-}
-
-fn token(headers: &HeaderMap) -> Option<&str> {
-    headers.get("x-auth-token").and_then(|value| value.to_str().ok())
 }
 
 fn uuid() -> String {
