@@ -11,7 +11,8 @@ ALLOWED = {
     "proto": set(),
     "job": set(),
     "upstream": {"job"},
-    "grpc": {"proto", "job", "upstream"},
+    "watch": {"job", "upstream"},
+    "grpc": {"proto", "job", "upstream", "watch"},
     "server": {"proto", "grpc", "upstream"},
     "simulator": set(),
     "telemetry": set(),
@@ -19,6 +20,7 @@ ALLOWED = {
 BANNED = {
     "job": ("tonic", "http::", "reqwest", "axum", "serde"),
     "upstream": ("tonic::", "axum::", "hyper::"),
+    "watch": ("tonic", "http::", "reqwest", "axum", "hyper", "prost"),
     "simulator": ("reqwest::", "tonic::"),
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`server::bind`] opens the sockets of a gateway and [`server::Bound::run`] serves;
 //! [`simulator::bind`] does the same for a simulated cloud. Imports go one way: [`server`], then
-//! [`grpc`], then [`upstream`], then [`job`].
+//! [`grpc`], then [`watch`], then [`upstream`], then [`job`].
 
 pub mod grpc;
 pub mod job;
@@ -11,3 +11,4 @@ pub mod server;
 pub mod simulator;
 pub mod telemetry;
 pub mod upstream;
+pub mod watch;

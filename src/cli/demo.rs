@@ -9,6 +9,7 @@ use jobgate::{
     server,
     simulator::{self, Script},
     upstream::{self, BaseUrl},
+    watch,
 };
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use tonic::{Request, metadata::MetadataValue};
@@ -129,7 +130,10 @@ impl Stage {
             listen: free,
             admin_listen: None,
             drain_timeout: Duration::from_secs(2),
-            grpc: grpc::Config { timeout: Duration::from_secs(30) },
+            grpc: grpc::Config {
+                timeout: Duration::from_secs(30),
+                watch: watch::Config { poll_min: INTERVAL, ..watch::Config::default() },
+            },
             upstream: upstream::Config {
                 base,
                 attempt_timeout: Duration::from_secs(10),

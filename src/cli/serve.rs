@@ -7,6 +7,7 @@ use jobgate::{
     grpc, server,
     telemetry::{self, LogFormat},
     upstream::{self, BaseUrl},
+    watch,
 };
 
 use super::{console::Console, duration, error::Error, exit::Exit, signals};
@@ -72,7 +73,68 @@ pub(crate) struct Serve {
     drain_timeout: Duration,
 
     #[command(flatten)]
+    watch: WatchArgs,
+
+    #[command(flatten)]
     log: LogArgs,
+}
+
+/// How watches are kept.
+#[derive(Debug, clap::Args)]
+struct WatchArgs {
+    /// The longest silence on a watch; then a heartbeat is sent
+    #[arg(
+        long,
+        env = "JOBGATE_HEARTBEAT",
+        value_name = "DURATION",
+        default_value = "20s",
+        value_parser = duration::parse
+    )]
+    heartbeat: Duration,
+
+    /// The interval of polls for a watched job after it has changed
+    #[arg(
+        long,
+        env = "JOBGATE_POLL_MIN",
+        value_name = "DURATION",
+        default_value = "2s",
+        value_parser = duration::parse
+    )]
+    poll_min: Duration,
+
+    /// The interval of polls up to which it grows while nothing changes
+    #[arg(
+        long,
+        env = "JOBGATE_POLL_MAX",
+        value_name = "DURATION",
+        default_value = "15s",
+        value_parser = duration::parse
+    )]
+    poll_max: Duration,
+
+    /// How long a watch bears faults of the upstream that may pass
+    #[arg(
+        long,
+        env = "JOBGATE_WATCH_PATIENCE",
+        value_name = "DURATION",
+        default_value = "5m",
+        value_parser = duration::parse
+    )]
+    watch_patience: Duration,
+
+    /// How long a watch may live, less up to a fifth; then the client watches again
+    #[arg(
+        long,
+        env = "JOBGATE_WATCH_MAX_AGE",
+        value_name = "DURATION",
+        default_value = "1h",
+        value_parser = duration::parse
+    )]
+    watch_max_age: Duration,
+
+    /// The most watches at a time, of all jobs and callers together
+    #[arg(long, env = "JOBGATE_MAX_WATCHES", value_name = "N", default_value = "20000")]
+    max_watches: NonZeroUsize,
 }
 
 /// How a server logs.
@@ -117,6 +179,23 @@ impl FromStr for AdminListen {
     }
 }
 
+// === impl WatchArgs ===
+
+impl WatchArgs {
+    fn config(self) -> watch::Config {
+        let Self { heartbeat, poll_min, poll_max, watch_patience, watch_max_age, max_watches } =
+            self;
+        watch::Config {
+            heartbeat,
+            max_watches: max_watches.get(),
+            max_age: watch_max_age,
+            patience: watch_patience,
+            poll_min,
+            poll_max,
+        }
+    }
+}
+
 // === impl LogArgs ===
 
 impl LogArgs {
@@ -150,6 +229,7 @@ impl Serve {
             attempt_timeout,
             connect_timeout,
             drain_timeout,
+            watch,
             log,
         } = self;
         log.start(console);
@@ -157,7 +237,7 @@ impl Serve {
             listen,
             admin_listen,
             drain_timeout,
-            grpc: grpc::Config { timeout },
+            grpc: grpc::Config { timeout, watch: watch.config() },
             upstream: upstream::Config { base, attempt_timeout, connect_timeout },
         };
         let mut runtime = tokio::runtime::Builder::new_multi_thread();

@@ -2,19 +2,15 @@
 
 use prost::Message as _;
 
-use super::{MAX_MESSAGE, error::Error};
+use super::MAX_MESSAGE;
 use crate::{
     job::{Job, Status},
     proto::v1,
 };
 
-/// Converts a job that is to be sent.
-pub(super) fn job(job: &Job, http_status: Option<u16>) -> Result<v1::Job, Error> {
-    let message = message(job);
-    if message.encoded_len() > MAX_MESSAGE {
-        return Err(Error::TooLarge { http_status });
-    }
-    Ok(message)
+/// Converts a job that is to be sent; `None` if it is too large for that.
+pub(super) fn job(job: &Job) -> Option<v1::Job> {
+    Some(message(job)).filter(|message| message.encoded_len() <= MAX_MESSAGE)
 }
 
 fn message(job: &Job) -> v1::Job {
@@ -42,7 +38,7 @@ fn status(status: Status) -> v1::JobStatus {
     }
 }
 
-fn timestamp(time: jiff::Timestamp) -> prost_types::Timestamp {
+pub(super) fn timestamp(time: jiff::Timestamp) -> prost_types::Timestamp {
     let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
     let mut timestamp = prost_types::Timestamp { seconds, nanos };
     // Before 1970 the two may differ in sign, which protobuf does not allow.

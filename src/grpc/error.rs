@@ -16,7 +16,7 @@ pub enum Error {
     #[error("the call has no credentials: send a token as x-auth-token or authorization: Bearer")]
     CredentialsMissing,
     /// The call's deadline has passed.
-    #[error("the deadline passed before the upstream had answered")]
+    #[error("the deadline passed before the call was done")]
     DeadlineExceeded,
     /// A fault of the gateway.
     #[error("internal fault of the gateway")]
@@ -38,15 +38,12 @@ pub enum Error {
     /// The gateway has no such method.
     #[error("this gateway has no such method")]
     MethodNotImplemented,
+    /// There are as many watches as there may be.
+    #[error("this gateway has as many watches as it allows itself")]
+    Overloaded,
     /// This replica is about to stop.
     #[error("this replica of the gateway is about to stop")]
     ServerDraining,
-    /// The job is too large to send.
-    #[error("the job is larger than 4 MiB")]
-    TooLarge {
-        /// The HTTP status of the answer.
-        http_status: Option<u16>,
-    },
     /// The upstream gave no job.
     #[error("{}", sentence(error))]
     Upstream {
@@ -55,6 +52,15 @@ pub enum Error {
         /// Which job.
         path: JobPath,
     },
+    /// The upstream has given no job for longer than a watch bears.
+    #[error("the watch gives up: {}", sentence(error))]
+    WatchGaveUp {
+        /// Why there was none the last time.
+        error: Arc<FetchError>,
+    },
+    /// The watch has lived as long as it may.
+    #[error("the watch has lived as long as it may; watch again with the last resume token")]
+    WatchExpired,
 }
 
 // === impl Error ===
@@ -70,9 +76,10 @@ impl Error {
                 ErrorReason::InvalidRequest
             }
             Self::MethodNotImplemented => ErrorReason::MethodNotImplemented,
+            Self::Overloaded => ErrorReason::Overloaded,
             Self::ServerDraining => ErrorReason::ServerDraining,
-            Self::TooLarge { .. } => ErrorReason::UpstreamResponseTooLarge,
-            Self::Upstream { error, .. } => match error.kind {
+            Self::WatchExpired => ErrorReason::WatchExpired,
+            Self::Upstream { error, .. } | Self::WatchGaveUp { error } => match error.kind {
                 ErrorKind::Conflict => ErrorReason::UpstreamConflict,
                 ErrorKind::CredentialsRejected => ErrorReason::CredentialsRejected,
                 ErrorKind::Internal => ErrorReason::UpstreamInternal,

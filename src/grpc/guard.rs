@@ -22,7 +22,10 @@ pub struct RequestId(pub HeaderValue);
 /// A call that may go on.
 pub(super) struct Call {
     pub(super) token: Token,
+    /// The caller's deadline, or the one that calls without get.
     pub(super) deadline: Instant,
+    /// The caller's deadline.
+    pub(super) own_deadline: Option<Instant>,
     pub(super) trace: Trace,
     pub(super) record: CallRecord,
 }
@@ -36,13 +39,13 @@ impl Call {
         default_timeout: Duration,
     ) -> Result<Self, Error> {
         let headers = metadata.as_ref();
-        let timeout = match headers.get("grpc-timeout") {
-            Some(value) => deadline::parse(value.as_bytes())?,
-            None => default_timeout,
-        };
+        let timeout = headers.get("grpc-timeout").map(|value| deadline::parse(value.as_bytes()));
+        let at = |timeout: Duration| Instant::now() + timeout.min(MAX_TIMEOUT);
+        let own_deadline = timeout.transpose()?.map(at);
         Ok(Self {
             token: token(headers)?,
-            deadline: Instant::now() + timeout.min(MAX_TIMEOUT),
+            deadline: own_deadline.unwrap_or_else(|| at(default_timeout)),
+            own_deadline,
             trace: Trace {
                 request_id: extensions.get::<RequestId>().map(|id| id.0.clone()),
                 traceparent: trace_header(headers, "traceparent"),

@@ -6,25 +6,30 @@ mod error;
 mod guard;
 mod record;
 mod status;
+mod watch;
 
-use std::time::Duration;
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use tonic::{Request, Response, Status};
+use futures_util::Stream;
+use tokio::time::timeout_at;
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
-use self::guard::Call;
 pub use self::{
     error::Error,
     guard::RequestId,
     record::{CallRecord, Upstream as UpstreamRecord},
     status::code_name,
 };
+use self::{guard::Call, watch::View};
 use crate::{
     job::JobPath,
-    proto::v1::{
-        GetJobRequest, Job, WatchJobRequest, WatchJobResponse,
-        job_service_server::{JobService, JobServiceServer},
+    proto::{
+        WatchJobReply,
+        v1::{GetJobRequest, Job, WatchJobRequest},
+        v1_server::{JobService, JobServiceServer},
     },
-    upstream::Upstream,
+    upstream::{FetchError, Upstream},
+    watch::{self as watches, Watches},
 };
 
 /// The service's full name.
@@ -36,62 +41,103 @@ pub const MAX_MESSAGE: usize = 4 << 20;
 /// How calls are served.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// The time for a call that brings no deadline.
+    /// The time for a call that brings no deadline; of a watch, for its first state.
     pub timeout: Duration,
+    /// How watches are kept.
+    pub watch: watches::Config,
 }
 
-/// Answers for jobs.
+/// Answers for jobs. Cheap to clone.
 #[derive(Clone)]
 pub struct Jobs {
-    config: Config,
+    timeout: Duration,
     upstream: Upstream,
+    watches: Watches<Upstream, View>,
 }
+
+type Replies = Pin<Box<dyn Stream<Item = Result<WatchJobReply, Status>> + Send>>;
 
 // === impl Jobs ===
 
 impl Jobs {
+    /// Answers with what `upstream` says.
+    pub fn new(config: Config, upstream: Upstream) -> Self {
+        let Config { timeout, watch } = config;
+        let watches = Watches::new(watch, upstream.clone(), View::of);
+        Self { timeout, upstream, watches }
+    }
+
     /// The service, ready to be routed to.
-    pub fn service(config: Config, upstream: Upstream) -> JobServiceServer<Self> {
-        JobServiceServer::new(Self { config, upstream })
-            .accept_compressed(tonic::codec::CompressionEncoding::Gzip)
+    pub fn service(&self) -> JobServiceServer<Self> {
+        JobServiceServer::new(self.clone())
+            .accept_compressed(CompressionEncoding::Gzip)
             .max_encoding_message_size(MAX_MESSAGE)
     }
 
-    async fn job(&self, request: Request<GetJobRequest>) -> Result<Job, Error> {
-        let call = Call::check(request.metadata(), request.extensions(), self.config.timeout)?;
-        let request = request.into_inner();
+    /// Ends all watches and takes no more; other calls go on.
+    pub fn drain(&self) {
+        self.watches.drain();
+    }
+
+    async fn job(&self, call: Call, request: GetJobRequest) -> Result<Job, Error> {
         let path = JobPath::parse(&request.project_id, &request.job_id)?;
         let fetch = self.upstream.fetch(&path, &call.token, &call.trace, call.deadline);
-        let fetched = tokio::time::timeout_at(call.deadline, fetch)
-            .await
-            .map_err(|_| Error::DeadlineExceeded)?;
+        let fetched =
+            timeout_at(call.deadline, fetch).await.map_err(|_| Error::DeadlineExceeded)?;
         call.record.fetched(&fetched);
-        let job = fetched.result.map_err(|error| Error::Upstream { error, path })?;
-        convert::job(&job, fetched.http_status)
+        match fetched.result {
+            Ok(job) => convert::job(&job).ok_or_else(|| {
+                let error = Arc::new(FetchError::too_large(fetched.http_status));
+                Error::Upstream { error, path }
+            }),
+            Err(error) => Err(Error::Upstream { error, path }),
+        }
+    }
+
+    async fn watch(&self, call: Call, request: WatchJobRequest) -> Result<Replies, Error> {
+        let path = JobPath::parse(&request.project_id, &request.job_id)?;
+        let open = self.watches.open(&path, &call.token, &call.trace, call.own_deadline);
+        let (opened, fetched) =
+            timeout_at(call.deadline, open).await.map_err(|_| Error::DeadlineExceeded)?;
+        if let Some(fetched) = fetched {
+            call.record.fetched(&fetched);
+        }
+        let mut watcher = opened.map_err(|refusal| watch::refusal(refusal, path.clone()))?;
+        watcher.skip(|view| view.is_known_by(&request.resume_token));
+        Ok(Box::pin(watch::replies(watcher, path, call.record)))
+    }
+
+    /// What all calls have in common: the checks before, and the record of an error after.
+    async fn serve<Q, A>(
+        &self,
+        request: Request<Q>,
+        answer: impl AsyncFnOnce(Call, Q) -> Result<A, Error>,
+    ) -> Result<Response<A>, Status> {
+        let record = CallRecord::of(request.extensions());
+        let call = Call::check(request.metadata(), request.extensions(), self.timeout);
+        let answered = match call {
+            Ok(call) => answer(call, request.into_inner()).await,
+            Err(error) => Err(error),
+        };
+        answered.map(Response::new).map_err(|error| {
+            record.failed(&error);
+            error.into()
+        })
     }
 }
 
 #[tonic::async_trait]
 impl JobService for Jobs {
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<Job>, Status> {
-        let record = CallRecord::of(request.extensions());
-        match self.job(request).await {
-            Ok(job) => Ok(Response::new(job)),
-            Err(error) => {
-                record.failed(&error);
-                Err(error.into())
-            }
-        }
+        self.serve(request, async |call, request| self.job(call, request).await).await
     }
 
-    type WatchJobStream = futures_util::stream::Empty<Result<WatchJobResponse, Status>>;
+    type WatchJobStream = Replies;
 
     async fn watch_job(
         &self,
         request: Request<WatchJobRequest>,
-    ) -> Result<Response<Self::WatchJobStream>, Status> {
-        let error = Error::MethodNotImplemented;
-        CallRecord::of(request.extensions()).failed(&error);
-        Err(error.into())
+    ) -> Result<Response<Replies>, Status> {
+        self.serve(request, async |call, request| self.watch(call, request).await).await
     }
 }

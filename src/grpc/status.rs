@@ -20,6 +20,9 @@ const JOB_TYPE: &str = "jobgate.v1.Job";
 /// When to try another replica.
 const DRAINING_RETRY: Duration = Duration::from_millis(500);
 
+/// When to try an overloaded replica again.
+const OVERLOADED_RETRY: Duration = Duration::from_secs(5);
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let mut details = ErrorDetails::new();
@@ -51,9 +54,11 @@ impl From<Error> for Status {
             | Error::DeadlineExceeded
             | Error::Internal
             | Error::MethodNotImplemented
+            | Error::Overloaded
             | Error::ServerDraining
-            | Error::TooLarge { .. }
-            | Error::Upstream { .. } => {}
+            | Error::Upstream { .. }
+            | Error::WatchExpired
+            | Error::WatchGaveUp { .. } => {}
         }
         let mut metadata = MetadataMap::new();
         if let Some(delay) = retry_delay(&error) {
@@ -61,7 +66,11 @@ impl From<Error> for Status {
             // Client libraries obey this one (gRFC A6), people read the other.
             metadata.insert("grpc-retry-pushback-ms", delay.as_millis_u64().into());
         }
-        let code = code(error.reason());
+        let code = match &error {
+            // Whatever it was: it may pass, and watching again is the thing to do.
+            Error::WatchGaveUp { .. } => Code::Unavailable,
+            _ => code(error.reason()),
+        };
         Self::with_error_details_and_metadata(code, error.to_string(), details, metadata)
     }
 }
@@ -139,10 +148,7 @@ pub fn code_name(code: Code) -> &'static str {
 }
 
 fn info(error: &Error) -> HashMap<String, String> {
-    let http_status = match error {
-        Error::TooLarge { http_status } => *http_status,
-        _ => answer(error).map(|answer| answer.http_status),
-    };
+    let http_status = answer(error).map(|answer| answer.http_status);
     let code = answer(error).and_then(|answer| answer.code.clone());
     let status = http_status.map(|status| ("upstream_http_status".to_owned(), status.to_string()));
     status.into_iter().chain(code.map(|code| ("upstream_code".to_owned(), code))).collect()
@@ -150,15 +156,16 @@ fn info(error: &Error) -> HashMap<String, String> {
 
 fn answer(error: &Error) -> Option<&Answer> {
     match error {
-        Error::Upstream { error, .. } => error.answer.as_ref(),
+        Error::Upstream { error, .. } | Error::WatchGaveUp { error } => error.answer.as_ref(),
         _ => None,
     }
 }
 
 fn retry_delay(error: &Error) -> Option<Duration> {
     match error {
+        Error::Overloaded => Some(OVERLOADED_RETRY),
         Error::ServerDraining => Some(DRAINING_RETRY),
-        Error::Upstream { error, .. } => error.retry_after(),
+        Error::Upstream { error, .. } | Error::WatchGaveUp { error } => error.retry_after(),
         _ => None,
     }
 }

@@ -14,7 +14,10 @@ use tonic::Code;
 use tower::{Layer, Service};
 
 use super::connection::Peer;
-use crate::grpc::{CallRecord, RequestId, code_name};
+use crate::{
+    grpc::{CallRecord, RequestId, code_name},
+    upstream::new_request_id,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -136,10 +139,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers.get(REQUEST_ID).filter(|value| {
         (1..=MAX_REQUEST_ID).contains(&value.len()) && value.as_bytes().iter().all(sane)
     });
-    given.cloned().unwrap_or_else(|| {
-        let id = format!("{:032x}", fastrand::u128(..));
-        HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("-"))
-    })
+    given.cloned().unwrap_or_else(new_request_id)
 }
 
 // === impl Observed ===

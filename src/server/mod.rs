@@ -73,12 +73,14 @@ pub struct Bound {
     admin_routes: Router,
     drain_timeout: Duration,
     health: Health,
+    jobs: grpc::Jobs,
 }
 
 /// Opens the sockets and sets up all services. Nothing is sent upstream.
 pub async fn bind(config: Config) -> Result<Bound, BindError> {
     let mut registry = Registry::default();
     let upstream = Upstream::new(&config.upstream, &mut registry)?;
+    let jobs = grpc::Jobs::new(config.grpc, upstream);
     let health = Health::new([grpc::SERVICE]);
     let (grpc, grpc_address) = listen(config.listen).await?;
     let admin = match config.admin_listen {
@@ -88,11 +90,12 @@ pub async fn bind(config: Config) -> Result<Bound, BindError> {
     Ok(Bound {
         grpc,
         grpc_address,
-        grpc_routes: grpc_routes(grpc::Jobs::service(config.grpc, upstream), &health)?,
+        grpc_routes: grpc_routes(&jobs, &health)?,
         admin,
         admin_routes: admin::routes(&health, registry),
         drain_timeout: config.drain_timeout,
         health,
+        jobs,
     })
 }
 
@@ -105,16 +108,13 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindEr
     open.await.map_err(|source| BindError::Listen { address, source })
 }
 
-fn grpc_routes(
-    jobs: proto::v1::job_service_server::JobServiceServer<grpc::Jobs>,
-    health: &Health,
-) -> Result<Router, BindError> {
+fn grpc_routes(jobs: &grpc::Jobs, health: &Health) -> Result<Router, BindError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    let routes = Routes::new(jobs)
+    let routes = Routes::new(jobs.service())
         .add_service(health.service())
         .add_service(reflection().build_v1().map_err(BindError::Reflection)?)
         .add_service(reflection().build_v1alpha().map_err(BindError::Reflection)?);
@@ -168,6 +168,7 @@ impl Bound {
         shutdown.await;
         tracing::info!(connections = grpc.count(), "draining");
         self.health.drain();
+        self.jobs.drain();
         if timeout(self.drain_timeout, grpc.drain()).await.is_err() {
             tracing::warn!(connections = grpc.count(), "drain timeout: connections were cut");
             grpc.cut().await;

@@ -1,6 +1,6 @@
 //! Why a job could not be fetched.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// A fetch that brought no job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,5 +114,51 @@ impl FetchError {
     /// How long the upstream asks to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         self.answer.as_ref().and_then(|answer| answer.retry_after)
+    }
+
+    /// Whether asking again later is pointless without a change elsewhere.
+    pub fn is_lasting(&self) -> bool {
+        match self.kind {
+            ErrorKind::Internal
+            | ErrorKind::MalformedResponse
+            | ErrorKind::Throttled
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable
+            | ErrorKind::Unreachable => false,
+            ErrorKind::Conflict
+            | ErrorKind::CredentialsRejected
+            | ErrorKind::JobExpired
+            | ErrorKind::JobNotFound
+            | ErrorKind::NotImplemented
+            | ErrorKind::OutOfRange
+            | ErrorKind::PermissionDenied
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::Redirect
+            | ErrorKind::RefusedRequest
+            | ErrorKind::RejectedRequest
+            | ErrorKind::ResponseTooLarge
+            | ErrorKind::RouteNotFound => true,
+        }
+    }
+
+    /// The answer is a job, but too large a one.
+    pub fn too_large(http_status: Option<u16>) -> Self {
+        Self {
+            kind: ErrorKind::ResponseTooLarge,
+            answer: http_status.map(|http_status| Answer { http_status, ..Answer::default() }),
+            detail: String::new(),
+        }
+    }
+
+    /// The same error told later, when the wait that it asks for is shorter.
+    pub fn as_of_now(error: &Arc<Self>, left: Duration) -> Arc<Self> {
+        let mut error = Arc::clone(error);
+        if error.retry_after().is_some()
+            && let Some(answer) = &mut Arc::make_mut(&mut error).answer
+        {
+            answer.retry_after = Some(left);
+        }
+        error
     }
 }

@@ -42,6 +42,21 @@ pub(super) struct Http {
     attempt_timeout: Duration,
 }
 
+// === impl Trace ===
+
+impl Trace {
+    /// For a request that belongs to no call: an id, and no trace.
+    pub fn fresh() -> Self {
+        Self { request_id: Some(new_request_id()), ..Self::default() }
+    }
+}
+
+/// A request id that nobody else has.
+pub fn new_request_id() -> HeaderValue {
+    let id = format!("{:032x}", fastrand::u128(..));
+    HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("-"))
+}
+
 // === impl Http ===
 
 impl Http {
@@ -99,7 +114,7 @@ impl Http {
         let body = match read(response, cap).await {
             Ok(body) => body,
             Err(ReadError::TooLarge) if !status.is_success() => Bytes::new(),
-            Err(ReadError::TooLarge) => return Err(too_large(status.as_u16())),
+            Err(ReadError::TooLarge) => return Err(FetchError::too_large(Some(status.as_u16()))),
             // The status of an error says enough without its body.
             Err(ReadError::Cut(_)) if status.is_client_error() => Bytes::new(),
             Err(ReadError::Cut(error)) => {
@@ -107,7 +122,8 @@ impl Http {
             }
         };
         let compressed = headers.contains_key(header::CONTENT_ENCODING);
-        let body = decode(&headers, body, MAX_BODY).map_err(|_| too_large(status.as_u16()))?;
+        let body = decode(&headers, body, MAX_BODY)
+            .map_err(|_| FetchError::too_large(Some(status.as_u16())))?;
         Ok(Response { status: status.as_u16(), headers, body, compressed })
     }
 }
@@ -168,14 +184,6 @@ fn decode(headers: &HeaderMap, body: Bytes, cap: usize) -> Result<Bytes, ReadErr
 
 fn no_answer(kind: ErrorKind, detail: String) -> FetchError {
     FetchError { kind, answer: None, detail }
-}
-
-fn too_large(http_status: u16) -> FetchError {
-    FetchError {
-        kind: ErrorKind::ResponseTooLarge,
-        answer: Some(super::Answer { http_status, ..Default::default() }),
-        detail: format!("the body is larger than {MAX_BODY} bytes"),
-    }
 }
 
 /// An error and its causes on one line. reqwest's own text names the URL; ours need not.

@@ -12,6 +12,7 @@ mod http;
 mod json;
 mod oddity;
 mod outcome;
+mod pauses;
 mod redact;
 mod retry_after;
 mod time;
@@ -20,12 +21,13 @@ mod token;
 use std::{sync::Arc, time::Duration};
 
 use backon::BackoffBuilder as _;
+use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 pub use self::{
     error::{Answer, ErrorKind, FetchError},
-    http::{MAX_BODY, Trace},
+    http::{MAX_BODY, Trace, new_request_id},
     retry_after::MAX_RETRY_AFTER,
     token::{InvalidToken, Token},
 };
@@ -33,6 +35,7 @@ use self::{
     flights::{Deadline, Flights},
     http::Http,
     oddity::{Oddities, OddityCounter},
+    pauses::Pauses,
 };
 use crate::job::{Job, JobPath};
 
@@ -97,6 +100,8 @@ pub struct Fetched {
     pub http_status: Option<u16>,
     /// Whether the fetch was under way already, for another call.
     pub shared: bool,
+    /// When the upstream's word was there.
+    pub at: Timestamp,
 }
 
 /// The REST API. Cheap to clone.
@@ -104,7 +109,23 @@ pub struct Fetched {
 pub struct Upstream {
     http: Http,
     flights: Flights<(JobPath, Token), Fetched>,
+    pauses: Pauses,
     oddities: OddityCounter,
+}
+
+// === impl Fetched ===
+
+impl Fetched {
+    /// Nothing was asked, because of an earlier error.
+    pub fn not_asked(error: Arc<FetchError>) -> Self {
+        Self {
+            result: Err(error),
+            attempts: 0,
+            http_status: None,
+            shared: false,
+            at: Timestamp::now(),
+        }
+    }
 }
 
 // === impl Upstream ===
@@ -114,7 +135,12 @@ impl Upstream {
     pub fn new(config: &Config, registry: &mut Registry) -> Result<Self, SetupError> {
         let oddities = OddityCounter::default();
         oddities.register(registry);
-        Ok(Self { http: Http::new(config)?, flights: Flights::new(), oddities })
+        Ok(Self {
+            http: Http::new(config)?,
+            flights: Flights::new(),
+            pauses: Pauses::default(),
+            oddities,
+        })
     }
 
     /// Fetches a job, or joins a fetch of the same job with the same token that is under way.
@@ -136,6 +162,12 @@ impl Upstream {
         let key = (path.clone(), token.clone());
         let (fetched, shared) = self.flights.join(key, deadline, start).await;
         Fetched { shared, ..fetched }
+    }
+
+    /// The error with which the upstream asked not to be asked with this token for a while, if the
+    /// while is not over. [`Upstream::fetch`] asks all the same.
+    pub fn paused(&self, token: &Token) -> Option<Arc<FetchError>> {
+        self.pauses.of(token)
     }
 
     async fn fetch_alone(
@@ -163,12 +195,11 @@ impl Upstream {
                 None => break (result, http_status),
             }
         };
-        Fetched {
-            result: result.map(Arc::new).map_err(Arc::new),
-            attempts,
-            http_status,
-            shared: false,
+        let result = result.map(Arc::new).map_err(Arc::new);
+        if let Err(error) = &result {
+            self.pauses.note(token, error);
         }
+        Fetched { result, attempts, http_status, shared: false, at: Timestamp::now() }
     }
 
     async fn attempt(

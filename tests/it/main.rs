@@ -6,6 +6,7 @@ mod credentials;
 mod deadlines;
 mod drain;
 mod health;
+mod history;
 mod program;
 mod reflection;
 mod requests;

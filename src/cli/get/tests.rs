@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, pin::Pin, time::Duration};
 
 use clap::Parser as _;
-use jobgate::proto::v1::{
-    JobStatus, WatchJobRequest, WatchJobResponse,
-    job_service_server::{JobService, JobServiceServer},
+use jobgate::proto::{
+    WatchJobReply,
+    v1::{JobStatus, WatchJobRequest},
+    v1_server::{JobService, JobServiceServer},
 };
 use tokio::net::TcpListener;
 use tonic::{Response, Status, service::Routes};
@@ -19,7 +20,7 @@ struct Gateway;
 #[tonic::async_trait]
 impl JobService for Gateway {
     type WatchJobStream =
-        Pin<Box<dyn futures_util::Stream<Item = Result<WatchJobResponse, Status>> + Send>>;
+        Pin<Box<dyn futures_util::Stream<Item = Result<WatchJobReply, Status>> + Send>>;
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<Job>, Status> {
         let header = |key| {

@@ -6,7 +6,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use jobgate::{
     grpc,
     proto::v1::{GetJobRequest, Job, job_service_client::JobServiceClient},
-    server, upstream,
+    server, upstream, watch,
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::{Request, Status, transport::Channel};
@@ -30,7 +30,7 @@ pub(crate) fn config(upstream: SocketAddr) -> server::Config {
         listen: ([127, 0, 0, 1], 0).into(),
         admin_listen: Some(([127, 0, 0, 1], 0).into()),
         drain_timeout: Duration::from_secs(30),
-        grpc: grpc::Config { timeout: Duration::from_secs(30) },
+        grpc: grpc::Config { timeout: Duration::from_secs(30), watch: watch::Config::default() },
         upstream: upstream::Config {
             base: upstream::BaseUrl::parse(&format!("http://{upstream}")).unwrap(),
             attempt_timeout: Duration::from_secs(20),

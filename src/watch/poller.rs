@@ -1,0 +1,144 @@
+//! One poller: asks, publishes, waits.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Config, End, Slot, Source, View,
+    registry::Place,
+    schedule::{Next, Schedule, Step},
+};
+use crate::{
+    job::Job,
+    upstream::{FetchError, Fetched, Trace},
+};
+
+/// A poller at work.
+struct Poller<'p, S, V> {
+    place: &'p Place<V>,
+    source: S,
+    view: View<V>,
+    schedule: Schedule,
+    /// The last state that was published.
+    job: Option<Arc<Job>>,
+    /// Why the last poll failed.
+    trouble: Option<Arc<FetchError>>,
+}
+
+/// Polls until the job has ended, or the upstream has failed for good, or nobody watches.
+///
+/// The first poll is made in the name of the call that `trace` belongs to, the others in nobody's.
+pub(super) async fn run<S: Source, V: Send + Sync + 'static>(
+    place: Place<V>,
+    source: S,
+    view: View<V>,
+    config: Arc<Config>,
+    trace: Trace,
+) {
+    let schedule = Schedule::new(&config);
+    let mut poller = Poller { place: &place, source, view, schedule, job: None, trouble: None };
+    tokio::select! {
+        biased;
+        // Drops a poll that is under way.
+        () = place.dismissed() => {}
+        () = poller.work(trace) => {}
+    }
+}
+
+// === impl Poller ===
+
+impl<S: Source, V> Poller<'_, S, V> {
+    async fn work(&mut self, mut trace: Trace) {
+        loop {
+            let fetched = self.ask(&trace).await;
+            trace = Trace::fresh();
+            let Some(next) = self.take(fetched) else {
+                return;
+            };
+            if let (Step::GiveUp, Some(error)) = (self.wait(next).await, self.trouble.take()) {
+                self.place.retire(End::OutOfPatience(error), |_| {});
+                return;
+            }
+        }
+    }
+
+    async fn ask(&self, trace: &Trace) -> Fetched {
+        let (path, token) = self.place.key();
+        match self.source.paused(token) {
+            Some(error) => Fetched::not_asked(error),
+            None => self.source.fetch(path, token, trace).await,
+        }
+    }
+
+    /// Publishes what a poll has brought; `None` if it was the last one.
+    fn take(&mut self, fetched: Fetched) -> Option<Next> {
+        match &fetched.result {
+            Ok(job) => self.answered(Arc::clone(job), fetched),
+            Err(error) => self.failed(Arc::clone(error), fetched),
+        }
+    }
+
+    fn answered(&mut self, job: Arc<Job>, fetched: Fetched) -> Option<Next> {
+        let now = Instant::now();
+        let changed = self.job.as_ref() != Some(&job);
+        let view = match changed.then(|| (self.view)(&job)) {
+            Some(None) => {
+                let error = Arc::new(FetchError::too_large(fetched.http_status));
+                let fetched = Fetched { result: Err(Arc::clone(&error)), ..fetched };
+                self.place.retire(End::Failed(error), |slot| slot.record(fetched, now));
+                return None;
+            }
+            Some(view) => view,
+            None => None,
+        };
+        let next = self.schedule.answered(now, changed);
+        let ended = job.status.is_terminal();
+        self.job = Some(job);
+        self.trouble = None;
+        let update = |slot: &mut Slot<V>| {
+            slot.observe(view, fetched.at);
+            slot.record(fetched, next.fresh_until);
+        };
+        if ended {
+            self.place.retire(End::Completed, update);
+            return None;
+        }
+        self.place.publish(|slot| {
+            update(slot);
+            changed
+        });
+        Some(next)
+    }
+
+    fn failed(&mut self, error: Arc<FetchError>, fetched: Fetched) -> Option<Next> {
+        let now = Instant::now();
+        // Without a first state there is nobody who could be patient.
+        if error.is_lasting() || self.job.is_none() {
+            self.place.retire(End::Failed(error), |slot| slot.record(fetched, now));
+            return None;
+        }
+        let next = self.schedule.failed(now, error.retry_after(), fastrand::f64());
+        self.trouble = Some(error);
+        self.place.publish(|slot| {
+            slot.record(fetched, next.fresh_until);
+            false
+        });
+        Some(next)
+    }
+
+    async fn wait(&self, next: Next) -> Step {
+        // Who asked for a poll while there was one has got it.
+        let _ = self.place.nudged().now_or_never();
+        let nudged = async {
+            self.place.nudged().await;
+            sleep_until(next.fresh_until).await;
+        };
+        tokio::select! {
+            biased;
+            () = sleep_until(next.at) => next.step,
+            () = nudged => Step::Poll,
+        }
+    }
+}

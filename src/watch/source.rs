@@ -1,0 +1,37 @@
+//! Where pollers get jobs from.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Config;
+use crate::{
+    job::JobPath,
+    upstream::{FetchError, Fetched, Token, Trace, Upstream},
+};
+
+/// Where pollers get jobs from.
+pub trait Source: Clone + Send + Sync + 'static {
+    /// Asks for a job.
+    fn fetch(
+        &self,
+        path: &JobPath,
+        token: &Token,
+        trace: &Trace,
+    ) -> impl Future<Output = Fetched> + Send;
+
+    /// Why nothing should be asked with this token at present, if so; the error says for how long.
+    fn paused(&self, token: &Token) -> Option<Arc<FetchError>>;
+}
+
+impl Source for Upstream {
+    async fn fetch(&self, path: &JobPath, token: &Token, trace: &Trace) -> Fetched {
+        // Each attempt has its own limit; this one is for repeating them.
+        let deadline = Instant::now() + Config::default().poll_max;
+        self.fetch(path, token, trace, deadline).await
+    }
+
+    fn paused(&self, token: &Token) -> Option<Arc<FetchError>> {
+        self.paused(token)
+    }
+}
