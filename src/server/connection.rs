@@ -33,6 +33,10 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The most bytes of a call's headers. The API's gateway takes 32 KiB in one, and old tokens need it.
 const MAX_HEADERS: u32 = 64 << 10;
 
+/// The most calls at a time on a connection. A client library puts all its watches on one, and
+/// lets those wait in silence that are too many.
+const MAX_STREAMS: u32 = 20_000;
+
 /// The address of the peer, in a request's extensions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
@@ -125,6 +129,7 @@ async fn serve(
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEADERS)
+        .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
     let builder = match protocol {

@@ -13,4 +13,5 @@ mod requests;
 mod retries;
 mod sharing;
 mod support;
+mod watching;
 mod wire;

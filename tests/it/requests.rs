@@ -4,7 +4,7 @@ use jobgate::proto::v1::GetJobRequest;
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
-use crate::support::{Gateway, Reply, TOKEN, Upstream, get_job, reason};
+use crate::support::{Gateway, Reply, TOKEN, Upstream, get_job};
 
 #[tokio::test]
 async fn bad_ids_are_named_and_send_nothing_upstream() {
@@ -95,14 +95,4 @@ async fn compressed_requests_are_read() {
     let client = gateway.client().await;
     let mut client = client.send_compressed(tonic::codec::CompressionEncoding::Gzip);
     assert_eq!(client.get_job(get_job()).await.unwrap().into_inner().job_id, "j1");
-}
-
-#[tokio::test]
-async fn watching_is_not_offered_yet() {
-    let upstream = Upstream::new([Reply::job()]).await;
-    let gateway = Gateway::new(&upstream).await;
-    let mut client = gateway.client().await;
-    let status =
-        client.watch_job(jobgate::proto::v1::WatchJobRequest::default()).await.unwrap_err();
-    assert_eq!(reason(&status), "METHOD_NOT_IMPLEMENTED");
 }

@@ -5,11 +5,13 @@ use std::{net::SocketAddr, time::Duration};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use jobgate::{
     grpc,
-    proto::v1::{GetJobRequest, Job, job_service_client::JobServiceClient},
+    proto::v1::{
+        GetJobRequest, Job, WatchJobRequest, WatchJobResponse, job_service_client::JobServiceClient,
+    },
     server, upstream, watch,
 };
 use tokio::{sync::oneshot, task::JoinHandle};
-use tonic::{Request, Status, transport::Channel};
+use tonic::{Request, Status, Streaming, transport::Channel};
 
 use super::Upstream;
 
@@ -47,6 +49,15 @@ pub(crate) fn get_job() -> Request<GetJobRequest> {
     request
 }
 
+/// The request to watch the same job.
+pub(crate) fn watch_job() -> Request<WatchJobRequest> {
+    get_job().map(|it| WatchJobRequest {
+        project_id: it.project_id,
+        job_id: it.job_id,
+        resume_token: String::new(),
+    })
+}
+
 // === impl Gateway ===
 
 impl Gateway {
@@ -79,6 +90,11 @@ impl Gateway {
 
     pub(crate) async fn send(&self, request: Request<GetJobRequest>) -> Result<Job, Status> {
         Ok(self.client().await.get_job(request).await?.into_inner())
+    }
+
+    /// A watch of the usual job, on a connection of its own.
+    pub(crate) async fn watch(&self) -> Result<Streaming<WatchJobResponse>, Status> {
+        Ok(self.client().await.watch_job(watch_job()).await?.into_inner())
     }
 
     /// Tells it to stop.

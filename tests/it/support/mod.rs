@@ -7,7 +7,7 @@ use tonic::Status;
 use tonic_types::StatusExt as _;
 
 pub(crate) use self::{
-    gateway::{Gateway, TOKEN, get_job},
+    gateway::{Gateway, TOKEN, get_job, watch_job},
     upstream::{Reply, Upstream},
 };
 

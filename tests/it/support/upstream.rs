@@ -70,6 +70,12 @@ impl Reply {
         (head + "\r\n").into_bytes()
     }
 
+    /// The job in this state, with what the text says of it.
+    pub(crate) fn state(status: &str, text: &str) -> Self {
+        let body = format!(r#"{{"status":"{status}","job_id":"j1","job_type":"{text}"}}"#);
+        Self::json(200, &body)
+    }
+
     /// A running job.
     pub(crate) fn job() -> Self {
         Self::json(200, r#"{"status":"RUNNING","job_id":"j1","job_type":"bksCreateBackup"}"#)
@@ -110,6 +116,11 @@ impl Upstream {
     /// The heads of the requests so far.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.shared.requests.borrow().clone()
+    }
+
+    /// Gives these replies to all requests from now on.
+    pub(crate) fn goes_on_with(&self, replies: impl IntoIterator<Item = Reply>) {
+        *self.shared.replies.lock().unwrap() = replies.into_iter().collect();
     }
 
     pub(crate) fn count(&self) -> usize {
