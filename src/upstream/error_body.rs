@@ -19,6 +19,9 @@ pub(super) struct ErrorBody {
     pub(super) inner_code: Option<String>,
     /// The HTTP status the body itself speaks of.
     pub(super) status: Option<u16>,
+    /// Whether it is a shape of the cloud's own documents. Others come from something in between,
+    /// such as a proxy's `{"message": "no Route matched"}`.
+    pub(super) documented: bool,
 }
 
 const CODES: [&str; 3] = ["error_code", "code", "errCode"];
@@ -34,20 +37,20 @@ impl ErrorBody {
         let request_id = |object: &Object<'_>| first(object, &REQUEST_IDS);
         error.request_id = error.request_id.or_else(|| request_id(body));
         error.inner_code = error.message.as_deref().and_then(embedded_code);
-        error.status = error.status.or_else(|| error.code.as_deref().and_then(status_code));
+        error.status = error.status.or_else(|| error.code.as_deref().and_then(http_error));
         Some(error)
     }
 
     fn shape(body: &Object<'_>) -> Option<Self> {
         if let Some(error) = body.get("error").filter(|raw| json::type_of(raw) != Type::Null) {
-            return match Object::of(error) {
-                Some(inner) => Some(Self::flat(&inner).unwrap_or_default()),
-                None => Some(Self {
-                    code: first(body, &CODES),
+            return Some(match Object::of(error) {
+                Some(inner) => Self { documented: true, ..Self::flat(&inner).unwrap_or_default() },
+                None => Self {
                     message: first(body, &MESSAGES).or_else(|| some_text(error)),
-                    ..Self::default()
-                }),
-            };
+                    status: body.text("status").and_then(|text| http_error(&text)),
+                    ..Self::flat(body).unwrap_or_default()
+                },
+            });
         }
         Self::flat(body).or_else(|| Self::fault(body))
     }
@@ -57,6 +60,8 @@ impl ErrorBody {
         let code = first(object, &CODES);
         let message = first(object, &MESSAGES);
         (code.is_some() || message.is_some()).then(|| Self {
+            // The documented codes are words; a bare number is some framework's HTTP status.
+            documented: code.as_deref().is_some_and(|code| http_error(code).is_none()),
             code,
             message,
             request_id: first(object, &REQUEST_IDS),
@@ -75,11 +80,12 @@ impl ErrorBody {
         }
         let inner_error = inner_error.unwrap_or_default();
         // A number repeats the HTTP status; the name of the fault says more.
-        let number = inner_error.code.as_deref().and_then(status_code);
+        let number = inner_error.code.as_deref().and_then(http_error);
         Some(Self {
             code: inner_error.code.filter(|_| number.is_none()).or_else(|| Some(name.to_owned())),
             status: known.or(number),
             inner_code: Some(name.to_owned()),
+            documented: known.is_some(),
             retry_after: inner.text("retryAfter").and_then(|text| retry_after::seconds(&text)),
             ..inner_error
         })
@@ -94,8 +100,8 @@ fn some_text(raw: Raw<'_>) -> Option<String> {
     Some(json::text(raw).into_owned()).filter(|text| !text.is_empty())
 }
 
-/// A code that is an HTTP status of an error.
-fn status_code(code: &str) -> Option<u16> {
+/// A text that is an HTTP status of an error.
+pub(super) fn http_error(code: &str) -> Option<u16> {
     code.parse().ok().filter(|status| (400..=599).contains(status))
 }
 

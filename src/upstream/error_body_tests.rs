@@ -6,7 +6,8 @@ fn read(json: &str) -> Option<ErrorBody> {
 
 fn error(code: &str, message: &str) -> ErrorBody {
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    ErrorBody { code: some(code), message: some(message), ..ErrorBody::default() }
+    let (code, message) = (some(code), some(message));
+    ErrorBody { documented: true, code, message, ..ErrorBody::default() }
 }
 
 #[test]
@@ -33,14 +34,39 @@ fn every_shape_gives_its_code_and_message() {
         // SFS Turbo.
         (r#"{"errCode":"SFS.TURBO.0019","errMsg":"m"}"#, "SFS.TURBO.0019", "m"),
         // Half of a shape.
-        (r#"{"message":"Bad Gateway"}"#, "", "Bad Gateway"),
         (r#"{"error_code":"c"}"#, "c", ""),
-        (r#"{"error":"invalid_request"}"#, "", "invalid_request"),
         (r#"{"error":{}}"#, "", ""),
         (r#"{"error":{"title":"Unauthorized"}}"#, "", "Unauthorized"),
     ];
     for (json, code, message) in plain {
         assert_eq!(read(json), Some(error(code, message)), "{json}");
+    }
+}
+
+#[test]
+fn what_stands_in_between_has_shapes_of_its_own() {
+    for (json, code, message, status) in [
+        // Kong, AWS.
+        (
+            r#"{"message":"no Route matched with those values"}"#,
+            "",
+            "no Route matched with those values",
+            None,
+        ),
+        // OAuth proxies.
+        (r#"{"error":"invalid_request"}"#, "", "invalid_request", None),
+        // Spring.
+        (
+            r#"{"timestamp":1,"status":404,"error":"Not Found","path":"/v1"}"#,
+            "",
+            "Not Found",
+            Some(404),
+        ),
+        // Kubernetes.
+        (r#"{"kind":"Status","status":"Failure","message":"m","code":404}"#, "404", "m", Some(404)),
+    ] {
+        let expected = ErrorBody { documented: false, status, ..error(code, message) };
+        assert_eq!(read(json), Some(expected), "{json}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use reqwest::redirect;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Config, FetchError, SetupError, error::ErrorKind, token::Token};
 use crate::job::JobPath;
@@ -26,12 +27,26 @@ pub struct Trace {
     pub tracestate: Option<HeaderValue>,
 }
 
-/// A complete answer.
+/// An answer, as far as it came.
 pub(super) struct Response {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    pub(super) end: End,
     pub(super) compressed: bool,
+}
+
+/// Where the reading of a body ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// At the body's end.
+    Complete,
+    /// At the cap.
+    TooLarge,
+    /// Where the connection broke, and how.
+    Cut(String),
+    /// Where the time of the attempt was over.
+    TimedOut,
 }
 
 /// The connections to the upstream.
@@ -78,53 +93,52 @@ impl Http {
         Ok(Self { client, base, attempt_timeout: config.attempt_timeout })
     }
 
-    /// Asks once. The error is already the one to report if no further attempt is made.
+    /// Asks once.
+    ///
+    /// The status of an error says enough without its body, or with the first piece of it: such an
+    /// answer comes back even if it was cut. A success is nothing without all of its body.
     pub(super) async fn get(
         &self,
         path: &JobPath,
         token: &Token,
         trace: &Trace,
     ) -> Result<Response, FetchError> {
-        match tokio::time::timeout(self.attempt_timeout, self.exchange(path, token, trace)).await {
-            Ok(result) => result,
-            Err(_) => Err(no_answer(
-                ErrorKind::Timeout,
-                format!("no complete answer within {:?}", self.attempt_timeout),
-            )),
+        let deadline = Instant::now() + self.attempt_timeout;
+        let response = timeout_at(deadline, self.send(path, token, trace))
+            .await
+            .unwrap_or_else(|_| Err(self.timed_out()))?;
+        let status = response.status();
+        let headers = response.headers().clone();
+        let cap = if status.is_success() { MAX_BODY } else { MAX_ERROR_BODY };
+        let (body, end) = read(response, cap, deadline).await;
+        match end {
+            End::Cut(why) if status.is_success() => {
+                return Err(no_answer(ErrorKind::Unreachable, why));
+            }
+            End::TimedOut if status.is_success() => return Err(self.timed_out()),
+            _ => {}
         }
+        let compressed = headers.contains_key(header::CONTENT_ENCODING);
+        let (body, end) = if is_gzip(&headers) { gunzip(body, end, cap) } else { (body, end) };
+        Ok(Response { status: status.as_u16(), headers, body, end, compressed })
     }
 
-    async fn exchange(
+    async fn send(
         &self,
         path: &JobPath,
         token: &Token,
         trace: &Trace,
-    ) -> Result<Response, FetchError> {
+    ) -> Result<reqwest::Response, FetchError> {
         let url = format!("{}/v1/{}/jobs/{}", self.base, path.project_id(), path.job_id());
-        let response = self
-            .client
-            .get(url)
-            .headers(headers(token, trace))
-            .send()
-            .await
-            .map_err(|error| no_answer(ErrorKind::Unreachable, chain(&error)))?;
-        let status = response.status();
-        let headers = response.headers().clone();
-        let cap = if status.is_success() { MAX_BODY } else { MAX_ERROR_BODY };
-        let body = match read(response, cap).await {
-            Ok(body) => body,
-            Err(ReadError::TooLarge) if !status.is_success() => Bytes::new(),
-            Err(ReadError::TooLarge) => return Err(FetchError::too_large(Some(status.as_u16()))),
-            // The status of an error says enough without its body.
-            Err(ReadError::Cut(_)) if status.is_client_error() => Bytes::new(),
-            Err(ReadError::Cut(error)) => {
-                return Err(no_answer(ErrorKind::Unreachable, chain(&error)));
-            }
-        };
-        let compressed = headers.contains_key(header::CONTENT_ENCODING);
-        let body = decode(&headers, body, MAX_BODY)
-            .map_err(|_| FetchError::too_large(Some(status.as_u16())))?;
-        Ok(Response { status: status.as_u16(), headers, body, compressed })
+        let request = self.client.get(url).headers(headers(token, trace));
+        request.send().await.map_err(|error| no_answer(ErrorKind::Unreachable, chain(&error)))
+    }
+
+    fn timed_out(&self) -> FetchError {
+        no_answer(
+            ErrorKind::Timeout,
+            format!("no complete answer within {:?}", self.attempt_timeout),
+        )
     }
 }
 
@@ -139,46 +153,54 @@ fn headers(token: &Token, trace: &Trace) -> HeaderMap {
     own.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-enum ReadError {
-    Cut(reqwest::Error),
-    TooLarge,
-}
-
 /// Reads a body up to the cap, and not a byte further than the piece that passes it.
-async fn read(mut response: reqwest::Response, cap: usize) -> Result<Bytes, ReadError> {
+async fn read(mut response: reqwest::Response, cap: usize, deadline: Instant) -> (Bytes, End) {
     let announced = response.content_length().unwrap_or(0);
-    if usize::try_from(announced).is_ok_and(|announced| announced > cap) {
-        return Err(ReadError::TooLarge);
+    if response.status().is_success()
+        && usize::try_from(announced).is_ok_and(|announced| announced > cap)
+    {
+        return (Bytes::new(), End::TooLarge);
     }
     let mut body = BytesMut::new();
-    while let Some(piece) = response.chunk().await.map_err(ReadError::Cut)? {
-        if body.len() + piece.len() > cap {
-            return Err(ReadError::TooLarge);
+    let end = loop {
+        match timeout_at(deadline, response.chunk()).await {
+            Err(_) => break End::TimedOut,
+            Ok(Err(error)) => break End::Cut(chain(&error)),
+            Ok(Ok(None)) => break End::Complete,
+            Ok(Ok(Some(piece))) => {
+                let room = cap - body.len();
+                body.extend_from_slice(&piece[..piece.len().min(room)]);
+                if piece.len() > room {
+                    break End::TooLarge;
+                }
+            }
         }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body.freeze())
+    };
+    (body.freeze(), end)
+}
+
+fn is_gzip(headers: &HeaderMap) -> bool {
+    let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    encoding.map(str::trim).is_some_and(|encoding| {
+        encoding.eq_ignore_ascii_case("gzip") || encoding.eq_ignore_ascii_case("x-gzip")
+    })
 }
 
 /// Undoes a compression that nobody asked for. What can't be undone is left as it is, and will
 /// be found to be no job.
-fn decode(headers: &HeaderMap, body: Bytes, cap: usize) -> Result<Bytes, ReadError> {
+fn gunzip(body: Bytes, end: End, cap: usize) -> (Bytes, End) {
     use std::io::Read as _;
 
-    let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-    let is_gzip = encoding.is_some_and(|it| {
-        let it = it.trim();
-        it.eq_ignore_ascii_case("gzip") || it.eq_ignore_ascii_case("x-gzip")
-    });
-    if !is_gzip {
-        return Ok(body);
-    }
     let mut plain = Vec::new();
     let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
     match flate2::read::MultiGzDecoder::new(&*body).take(limit).read_to_end(&mut plain) {
-        Ok(_) if plain.len() > cap => Err(ReadError::TooLarge),
-        Ok(_) => Ok(plain.into()),
-        Err(_) => Ok(body),
+        Ok(_) if plain.len() > cap => {
+            plain.truncate(cap);
+            (plain.into(), End::TooLarge)
+        }
+        Err(_) if end == End::Complete => (body, end),
+        // Of a body that was cut, the first piece is worth having.
+        Ok(_) | Err(_) => (plain.into(), end),
     }
 }
 

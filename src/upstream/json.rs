@@ -56,6 +56,10 @@ impl<'a> Object<'a> {
         self.0.contains_key(key)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn into_fields(self) -> BTreeMap<Cow<'a, str>, Raw<'a>> {
         self.0
     }

@@ -1,14 +1,15 @@
-//! A complete HTTP answer read as a job or an error.
+//! An HTTP answer read as a job or an error.
 
+use http::header;
 use jiff::Timestamp;
 
 use super::{
     answer,
     classify::{self, Body},
     error::{Answer, ErrorKind, FetchError},
-    error_body::ErrorBody,
-    http::Response,
-    json::Object,
+    error_body::{ErrorBody, http_error},
+    http::{End, Response},
+    json::{self, Object, Type},
     oddity::{Oddities, Oddity},
     redact, retry_after,
     token::Token,
@@ -18,9 +19,6 @@ use crate::job::{Job, JobPath};
 /// The headers that name a request, the most exact first.
 const REQUEST_ID_HEADERS: [&str; 4] =
     ["x-request-id", "x-openstack-request-id", "x-compute-request-id", "x-iam-trace-id"];
-
-/// The most bytes of a body without a known shape that are kept for the log.
-const MAX_EXCERPT: usize = 256;
 
 /// Reads the answer to a request for `path`.
 pub(super) fn read(
@@ -37,28 +35,46 @@ pub(super) fn read(
         oddities.saw(Oddity::BodyNotUtf8);
     }
     let object = Object::parse(&text);
-    let success = (200..=299).contains(&response.status);
+    if !(200..=299).contains(&response.status) {
+        return Err(error(response, object.as_ref(), &text, token));
+    }
+    if response.end == End::TooLarge {
+        let answer = answer_of(response, None, token);
+        let detail = String::new();
+        return Err(FetchError { kind: ErrorKind::ResponseTooLarge, answer: Some(answer), detail });
+    }
     let no_job = match object {
-        Some(object) if success && is_job(&object) => match answer::job(object, path, oddities) {
+        Some(object) if tells_error(&object) => {
+            return Err(error(response, Some(&object), &text, token));
+        }
+        Some(object) => match answer::job(object, path, oddities) {
             Ok(job) => return Ok(job),
             Err(no_job) => no_job.to_string(),
         },
-        Some(object) => return Err(error(response, Some(&object), &text, token)),
         None => "it is no JSON object".to_owned(),
     };
-    if !success {
-        return Err(error(response, None, &text, token));
-    }
     let answer = answer_of(response, None, token);
-    let excerpt = excerpt(&text, token);
+    let excerpt = redact::excerpt(&text, token);
     let detail = format!("the body is no job: {no_job}; it begins with {excerpt:?}");
     Err(FetchError { kind: ErrorKind::MalformedResponse, answer: Some(answer), detail })
 }
 
-/// An `error` beside a status and an id belongs to the job; alone, it is the answer.
-fn is_job(object: &Object<'_>) -> bool {
-    let has_error = object.get("error").and_then(Object::of).is_some();
-    object.contains("status") && (!has_error || object.contains("job_id"))
+/// Whether the body of a success is an error's.
+///
+/// An `error` beside an id belongs to the job; without one, it is the answer.
+fn tells_error(object: &Object<'_>) -> bool {
+    if !object.contains("status") {
+        return ErrorBody::read(object).is_some();
+    }
+    let error = object.get("error").map(json::type_of);
+    let http_status = || object.text("status").and_then(|text| http_error(&text)).is_some();
+    !object.contains("job_id")
+        && match error {
+            Some(Type::Object) => true,
+            // As Spring has it: {"status": 401, "error": "Unauthorized"}.
+            Some(Type::String) => http_status(),
+            _ => false,
+        }
 }
 
 fn error(
@@ -68,11 +84,7 @@ fn error(
     token: &Token,
 ) -> FetchError {
     let body = object.and_then(ErrorBody::read);
-    let shape = match object {
-        Some(_) => Body::Json,
-        None if text.trim().is_empty() => Body::Empty,
-        None => Body::Other,
-    };
+    let shape = shape(response, object, body.as_ref(), text);
     let code = body.as_ref().and_then(|body| body.code.as_deref());
     let inner_code = body.as_ref().and_then(|body| body.inner_code.as_deref());
     let by_code = code.and_then(classify::by_code).or(inner_code.and_then(classify::by_code));
@@ -84,11 +96,49 @@ fn error(
         (status, _) => classify::by_status(status, shape),
     });
     let answer = answer_of(response, body.as_ref(), token);
-    FetchError { kind, answer: Some(answer), detail: excerpt(text, token) }
+    let mut detail = match &answer.message {
+        Some(message) => message.clone(),
+        None => redact::excerpt(text, token),
+    };
+    match &response.end {
+        End::Complete => {}
+        End::TooLarge => detail.push_str(" [too long]"),
+        End::Cut(why) => detail.extend([" [cut: ", why, "]"]),
+        End::TimedOut => detail.push_str(" [did not come in time]"),
+    }
+    FetchError { kind, answer: Some(answer), detail }
+}
+
+/// Whose word the body is.
+fn shape(
+    response: &Response,
+    object: Option<&Object<'_>>,
+    body: Option<&ErrorBody>,
+    text: &str,
+) -> Body {
+    let empty = text.trim().is_empty();
+    match (object, body) {
+        (Some(_), Some(body)) if body.documented => Body::Json,
+        (Some(object), None) if object.is_empty() => Body::Json,
+        (Some(_), _) => Body::Other,
+        (None, _) if empty && response.end == End::Complete => Body::Empty,
+        // Not all of it is here: what there is must do.
+        (None, _) if response.end != End::Complete && begins_as_json(response, text) => Body::Json,
+        (None, _) => Body::Other,
+    }
+}
+
+fn begins_as_json(response: &Response, text: &str) -> bool {
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let kind = response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    text.starts_with('{') || text.is_empty() && kind.is_some_and(|kind| kind.contains("json"))
 }
 
 fn answer_of(response: &Response, body: Option<&ErrorBody>, token: &Token) -> Answer {
-    let header = |name: &str| response.headers.get(name).and_then(|value| value.to_str().ok());
+    let header = |name: &str| {
+        let value = response.headers.get(name).and_then(|value| value.to_str().ok());
+        value.map(str::trim).filter(|value| !value.is_empty())
+    };
     let request_id = REQUEST_ID_HEADERS.into_iter().find_map(header);
     let retry_after = header("retry-after")
         .and_then(|value| retry_after::parse(value, Timestamp::now()))
@@ -103,9 +153,4 @@ fn answer_of(response: &Response, body: Option<&ErrorBody>, token: &Token) -> An
             .and_then(|id| redact::word(id, token)),
         retry_after,
     }
-}
-
-fn excerpt(text: &str, token: &Token) -> String {
-    let text = redact::message(text, token).unwrap_or_default();
-    text[..text.floor_char_boundary(MAX_EXCERPT)].to_owned()
 }

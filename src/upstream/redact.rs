@@ -1,4 +1,7 @@
-//! The upstream's text made fit for callers.
+//! The upstream's text made fit for callers and for the log: short, on one line, without addresses
+//! and without the caller's token.
+
+use std::borrow::Cow;
 
 use super::token::Token;
 
@@ -8,22 +11,77 @@ pub(super) const MAX_MESSAGE: usize = 512;
 /// The most bytes of a code or request id that are passed on.
 pub(super) const MAX_WORD: usize = 128;
 
+/// The most bytes of a body without a known shape that are kept for the log.
+pub(super) const MAX_EXCERPT: usize = 256;
+
+/// The most bytes of a text that are looked at. What is passed on comes from these.
+const WINDOW: usize = 16 << 10;
+
+/// How often a text may have been put into JSON inside JSON.
+const MAX_ESCAPES: usize = 3;
+
 /// A message on one line, without addresses or the caller's token, of at most [`MAX_MESSAGE`]
 /// bytes.
 pub(super) fn message(text: &str, token: &Token) -> Option<String> {
-    // Before the cut, lest half a token be left over.
-    let text = token.redact(text);
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
-    let line = words.map(without_url).collect::<Vec<_>>().join(" ");
-    Some(cut(&line, MAX_MESSAGE).to_owned()).filter(|line| !line.is_empty())
+    line(text, token, MAX_MESSAGE)
+}
+
+/// What a body begins with, for the log: a message of at most [`MAX_EXCERPT`] bytes.
+pub(super) fn excerpt(text: &str, token: &Token) -> String {
+    line(text, token, MAX_EXCERPT).unwrap_or_default()
 }
 
 /// A code or id: visible ASCII of at most [`MAX_WORD`] bytes, other characters as `?`.
 pub(super) fn word(text: &str, token: &Token) -> Option<String> {
-    let text = token.redact(text.trim());
+    let text = without_token(text.trim(), token);
     let text: String =
         text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+    let text = without_url(&text);
     Some(cut(&text, MAX_WORD).to_owned()).filter(|text| !text.is_empty())
+}
+
+fn line(text: &str, token: &Token, max: usize) -> Option<String> {
+    // Before the cut, lest half a token be left over.
+    let text = without_token(text, token);
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
+    let line = words.map(without_url).collect::<Vec<_>>().join(" ");
+    Some(cut(&line, max).to_owned()).filter(|line| !line.is_empty())
+}
+
+/// The first piece of a text, with the token taken out however JSON may spell it.
+fn without_token(text: &str, token: &Token) -> String {
+    let mut plain = Cow::Borrowed(text);
+    for _ in 0..MAX_ESCAPES {
+        if !cut(&plain, WINDOW).contains('\\') {
+            break;
+        }
+        plain = Cow::Owned(unescaped(cut(&plain, 2 * WINDOW)));
+        if token.is_in(&plain) {
+            return token.redact(&plain, WINDOW);
+        }
+    }
+    token.redact(text, WINDOW)
+}
+
+/// A text with JSON's escapes resolved; what is no escape stays.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        plain.push_str(before);
+        let hex = after.strip_prefix('u').and_then(|after| after.get(..4));
+        let unicode =
+            hex.and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32);
+        let (char, len) = match (unicode, after.chars().next()) {
+            (Some(char), _) => (char, "u0000".len()),
+            (None, Some(char @ ('/' | '"' | '\\'))) => (char, 1),
+            (None, Some('n' | 'r' | 't' | 'b' | 'f')) => (' ', 1),
+            (None, _) => ('\\', 0),
+        };
+        plain.push(char);
+        rest = &after[len..];
+    }
+    plain + rest
 }
 
 /// A word with everything from a URL's scheme on taken out.
@@ -57,6 +115,32 @@ mod tests {
         ] {
             assert_eq!(message(text, &token).as_deref(), expected, "{text}");
         }
+        assert_eq!(word("req-http://10.0.0.1/x", &token).as_deref(), Some("req-[url]"));
+    }
+
+    #[test]
+    fn a_token_is_found_however_json_spells_it() {
+        let token = Token::parse(b"MII/a+b=\"c\\d").unwrap();
+        for text in [
+            r#"x MII/a+b="c\d y"#,
+            r#"{"t":"MII\/a+b=\"c\\d"}"#,
+            r#"{"t":"MII\/a\u002bb\u003d\u0022c\u005Cd"}"#,
+            r#"{"m":"{\"t\":\"MII\\/a\\u002bb=\\\"c\\\\d\"}"}"#,
+        ] {
+            let line = message(text, &token).unwrap();
+            assert!(line.contains("[token]") && !line.contains("MII"), "{text}: {line}");
+        }
+        let bytes = Token::parse(b"caf\xe9-secret").unwrap();
+        let body = String::from_utf8_lossy(b"no: caf\xe9-secret").into_owned();
+        assert_eq!(message(&body, &bytes).as_deref(), Some("no: [token]"));
+    }
+
+    #[test]
+    fn text_with_odd_escapes_stays_as_it_is() {
+        let token = Token::parse(b"t0ken-t0ken").unwrap();
+        for text in [r"C:\new\table", r"\u12", r"\ud83d", r"\", r"a\é", r#"{"a":"b\/c"}"#] {
+            assert_eq!(message(text, &token).as_deref(), Some(text));
+        }
     }
 
     #[test]
@@ -69,5 +153,22 @@ mod tests {
         assert!(message(&late, &token).unwrap().ends_with("a[t"));
         assert_eq!(word(&"x".repeat(200), &token).unwrap().len(), 128);
         assert_eq!(word("a\tbü", &token).as_deref(), Some("a?b?"));
+    }
+
+    #[test]
+    fn no_half_of_a_token_is_left_where_the_window_ends() {
+        let token = Token::parse(b"gAAAA-secret").unwrap();
+        for before in WINDOW - 14..WINDOW + 2 {
+            let text = format!("{}gAAAA-secret and more", " ".repeat(before));
+            let line = message(&text, &token).unwrap_or_default();
+            assert!(!line.contains('g'), "{before}: {line}");
+        }
+    }
+
+    #[test]
+    fn a_huge_text_of_short_tokens_stays_small() {
+        let token = Token::parse(b"t").unwrap();
+        let text = without_token(&"t".repeat(4 << 20), &token);
+        assert!(text.len() <= WINDOW * "[token]".len(), "{}", text.len());
     }
 }

@@ -1,6 +1,7 @@
 //! The caller's token: a secret that does not print.
 
 use std::{
+    borrow::Cow,
     hash::{Hash, Hasher},
     sync::Arc,
 };
@@ -38,12 +39,34 @@ impl Token {
         Some(value)
     }
 
-    /// Takes the token out of a text.
-    pub(super) fn redact(&self, text: &str) -> String {
-        match std::str::from_utf8(self.0.expose_secret()) {
-            Ok(token) => text.replace(token, "[token]"),
-            Err(_) => text.to_owned(),
+    /// Whether the text has the token in it.
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        text.contains(&*self.text())
+    }
+
+    /// The first `max` bytes of a text, with the token taken out.
+    pub(super) fn redact(&self, text: &str, max: usize) -> String {
+        let token = self.text();
+        let mut redacted = String::new();
+        let mut rest = text;
+        let mut left = max;
+        loop {
+            // A token that begins before the end counts whole.
+            let window = &rest[..rest.floor_char_boundary(left.saturating_add(token.len()))];
+            match window.find(&*token).filter(|at| *at < left) {
+                Some(at) => {
+                    redacted.extend([&window[..at], "[token]"]);
+                    rest = &rest[at + token.len()..];
+                    left = left.saturating_sub(at + token.len());
+                }
+                None => return redacted + &rest[..rest.floor_char_boundary(left)],
+            }
         }
+    }
+
+    /// The token as it looks in a body that was read as text.
+    fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.0.expose_secret())
     }
 }
 

@@ -89,6 +89,20 @@ async fn errors_are_told_by_the_bodys_code_first() {
             Code::NotFound,
             "JOB_NOT_FOUND",
         ),
+        (
+            200,
+            r#"{"timestamp":1,"status":401,"error":"Unauthorized","path":"/v1/p1/jobs/j1"}"#,
+            Code::Unauthenticated,
+            "CREDENTIALS_REJECTED",
+        ),
+        (
+            404,
+            r#"{"kind":"Status","status":"Failure","message":"m","reason":"NotFound","code":404}"#,
+            Code::Unimplemented,
+            "UPSTREAM_ROUTE_NOT_FOUND",
+        ),
+        (404, r#"{"unheard":"of"}"#, Code::Unimplemented, "UPSTREAM_ROUTE_NOT_FOUND"),
+        (404, "{}", Code::NotFound, "JOB_NOT_FOUND"),
         (409, "{}", Code::Aborted, "UPSTREAM_CONFLICT"),
         (410, "{}", Code::NotFound, "JOB_EXPIRED"),
         (204, "", Code::Internal, "UPSTREAM_MALFORMED_RESPONSE"),
@@ -133,6 +147,26 @@ async fn an_error_has_all_details_and_nothing_internal() {
     assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "7000");
     assert!(status.metadata().get("set-cookie").is_none());
     assert_eq!(upstream.count(), 1, "a throttled call must not be repeated");
+}
+
+#[tokio::test]
+async fn a_blank_header_does_not_hide_the_request_id_in_the_body() {
+    let body = br#"{"error_msg":"m","error_code":"APIGW.0301","request_id":"req-from-body"}"#;
+    let upstream = Upstream::new([Reply::with(401, &[("x-request-id", " ")], body)]).await;
+    let status = Gateway::new(&upstream).await.get().await.unwrap_err();
+    assert_eq!(status.get_details_request_info().unwrap().request_id, "req-from-body");
+}
+
+#[tokio::test]
+async fn an_error_beside_a_job_is_the_jobs() {
+    for body in [
+        r#"{"status":"RUNNING","job_id":"j1","error":{"code":"x"}}"#,
+        r#"{"status":"RUNNING","error":"none so far"}"#,
+        r#"{"status":"RUNNING","error":false}"#,
+    ] {
+        let upstream = Upstream::new([Reply::json(200, body)]).await;
+        assert_eq!(Gateway::new(&upstream).await.get().await.expect(body).status_text, "RUNNING");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod answers;
 mod credentials;
 mod deadlines;
 mod drain;
+mod half_answers;
 mod health;
 mod history;
 mod program;

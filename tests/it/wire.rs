@@ -70,13 +70,6 @@ async fn a_body_just_under_the_cap_is_fine() {
 }
 
 #[tokio::test]
-async fn a_huge_error_page_costs_its_text_only() {
-    let upstream = Upstream::new([Reply::json(404, &" ".repeat(200_000))]).await;
-    let status = Gateway::new(&upstream).await.get().await.unwrap_err();
-    assert_eq!(status.code(), Code::NotFound);
-}
-
-#[tokio::test]
 async fn interim_answers_are_skipped() {
     let mut bytes =
         b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n".to_vec();
