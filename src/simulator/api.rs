@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{
     faults::{Shape, error, respond},
     iam,
-    script::Life,
+    script::{Answer, KnownJob, Life},
     world::{World, id},
 };
 
@@ -88,10 +88,8 @@ async fn job(
     Extension(RequestId(request_id)): Extension<RequestId>,
 ) -> Response {
     let known = world.script.jobs.iter().find(|it| it.project == project && it.id == job);
-    if let Some(known) = known
-        && let Some(raw) = &known.raw
-    {
-        return respond(known.http_status, "application/json", raw.clone());
+    if let Some(KnownJob { answer: Answer::Raw(status, raw), .. }) = known {
+        return respond(*status, "application/json", raw.clone());
     }
     match world.job(&project, &job) {
         Some(job) => Json(job).into_response(),

@@ -1,12 +1,12 @@
 //! What goes wrong on purpose, in all the shapes the real API and its neighbours use.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::Body,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -24,11 +24,13 @@ pub(super) struct Fault {
     skip: u32,
     /// How many requests fail; without it, all.
     times: Option<u32>,
+    #[serde(deserialize_with = "script::status")]
     status: u16,
     shape: Shape,
     code: String,
     message: String,
-    headers: BTreeMap<String, String>,
+    #[serde(deserialize_with = "script::headers")]
+    headers: HeaderMap,
     /// Waited before the answer.
     #[serde(deserialize_with = "script::duration")]
     pub(super) latency: Duration,
@@ -79,11 +81,7 @@ impl Fault {
     pub(super) fn answer(&self, request_id: &str) -> Response {
         let mut response = error(self.status, self.shape, &self.code, &self.message, request_id);
         for (name, value) in &self.headers {
-            if let (Ok(name), Ok(value)) =
-                (name.parse::<HeaderName>(), HeaderValue::from_str(value))
-            {
-                response.headers_mut().insert(name, value);
-            }
+            response.headers_mut().insert(name, value.clone());
         }
         response
     }
@@ -100,7 +98,7 @@ impl Default for Fault {
             shape: Shape::Error,
             code: "common.0001".to_owned(),
             message: "a fault of the script".to_owned(),
-            headers: BTreeMap::new(),
+            headers: HeaderMap::new(),
             latency: Duration::ZERO,
         }
     }

@@ -52,7 +52,10 @@ pub(super) async fn issue(State(world): State<Arc<World>>, body: String) -> Resp
         ]}]);
     }
     let mut response = (StatusCode::CREATED, Json(json!({"token": token}))).into_response();
-    if let Ok(value) = HeaderValue::from_str(&world.issue(project_id)) {
+    let Some(issued) = world.issue(project_id) else {
+        return refuse(503, "There are too many tokens.");
+    };
+    if let Ok(value) = HeaderValue::from_str(&issued) {
         response.headers_mut().insert("x-subject-token", value);
     }
     response

@@ -10,12 +10,16 @@ mod life;
 mod script;
 mod world;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 pub use self::script::{Script, ScriptError};
 use self::world::World;
+
+/// How long requests under way may take to finish.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// Where the simulator listens and what it plays.
 #[derive(Clone, Debug)]
@@ -62,9 +66,20 @@ impl Simulator {
         self.address
     }
 
-    /// Serves until `shutdown` is done. The jobs of the script begin now.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    /// Serves until `shutdown` is done, and lets requests under way take a moment more. The jobs of
+    /// the script begin now.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
         let world = Arc::new(World::new(self.script, self.address));
-        axum::serve(self.listener, api::routes(world)).with_graceful_shutdown(shutdown).await
+        let stopping = CancellationToken::new();
+        let stopped = stopping.clone().cancelled_owned();
+        let serving =
+            axum::serve(self.listener, api::routes(world)).with_graceful_shutdown(stopped);
+        let mut serving = pin!(serving.into_future());
+        tokio::select! {
+            result = &mut serving => return result,
+            () = shutdown => stopping.cancel(),
+        }
+        // A latency of the script, or a connection kept alive, is not worth waiting for.
+        timeout(DRAIN, serving).await.unwrap_or(Ok(()))
     }
 }

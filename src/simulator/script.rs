@@ -1,12 +1,13 @@
 //! The script: what jobs there are, how they live, and what goes wrong.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use http::HeaderMap;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
@@ -27,7 +28,7 @@ pub struct Script {
     pub(super) throttle: Option<Throttle>,
     #[serde(default)]
     pub(super) start: Start,
-    #[serde(default, rename = "job")]
+    #[serde(default, rename = "job", deserialize_with = "jobs")]
     pub(super) jobs: Vec<KnownJob>,
     #[serde(default, rename = "fault")]
     pub(super) faults: Vec<Fault>,
@@ -37,7 +38,7 @@ pub struct Script {
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
     /// The file can't be read.
-    #[error("can't read the script {}: {source}", path.display())]
+    #[error("can't read the script {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -45,12 +46,12 @@ pub enum ScriptError {
         source: std::io::Error,
     },
     /// The text is no script. The message shows the line and the key.
-    #[error("{name}: {source}")]
+    #[error("{name}: {problem}")]
     Parse {
         /// Which script.
         name: String,
-        /// What is wrong, and where.
-        source: Box<toml::de::Error>,
+        /// What is wrong, and where, on several lines.
+        problem: Box<toml::de::Error>,
     },
 }
 
@@ -94,17 +95,34 @@ pub(super) struct Start {
 
 /// A job that is there from the start.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "JobTable")]
 pub(super) struct KnownJob {
     pub(super) project: String,
     pub(super) id: String,
-    /// Answered as it is, instead of a life.
-    pub(super) raw: Option<String>,
-    /// The HTTP status of `raw`.
-    #[serde(default = "ok")]
-    pub(super) http_status: u16,
-    #[serde(default)]
-    pub(super) life: Life,
+    pub(super) answer: Answer,
+}
+
+/// What is answered for a job.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// This body, with this HTTP status.
+    Raw(u16, String),
+    /// What it is at the time.
+    Life(Box<Life>),
+}
+
+/// A job as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JobTable {
+    #[serde(deserialize_with = "segment")]
+    project: String,
+    #[serde(deserialize_with = "segment")]
+    id: String,
+    raw: Option<String>,
+    #[serde(default, deserialize_with = "some_status")]
+    http_status: Option<u16>,
+    life: Option<Box<Life>>,
 }
 
 /// A job's type, phases and sub jobs.
@@ -159,8 +177,61 @@ pub(super) enum Blank {
     List,
 }
 
-fn ok() -> u16 {
-    200
+impl TryFrom<JobTable> for KnownJob {
+    type Error = &'static str;
+
+    fn try_from(table: JobTable) -> Result<Self, &'static str> {
+        let JobTable { project, id, raw, http_status, life } = table;
+        let answer = match (raw, life) {
+            (Some(_), Some(_)) => return Err("a job has either `raw` or `life`"),
+            (Some(raw), None) => Answer::Raw(http_status.unwrap_or(200), raw),
+            (None, _) if http_status.is_some() => return Err("`http_status` belongs to `raw`"),
+            (None, life) => Answer::Life(life.unwrap_or_default()),
+        };
+        Ok(Self { project, id, answer })
+    }
+}
+
+fn jobs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KnownJob>, D::Error> {
+    let jobs = Vec::<KnownJob>::deserialize(deserializer)?;
+    let mut seen = HashSet::new();
+    match jobs.iter().find(|job| !seen.insert((&job.project, &job.id))) {
+        Some(twice) => Err(D::Error::custom(format!(
+            "the job with id {:?} is there twice in project {:?}",
+            twice.id, twice.project
+        ))),
+        None => Ok(jobs),
+    }
+}
+
+/// One segment of a URL's path.
+fn segment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    if text.is_empty() || !text.bytes().all(fits) {
+        let problem = "can't stand in a URL's path: letters, digits and -_.~ can";
+        return Err(D::Error::custom(format!("{text:?} {problem}")));
+    }
+    Ok(text)
+}
+
+fn some_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    status(deserializer).map(Some)
+}
+
+/// The HTTP status of a final answer.
+pub(super) fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let status = u16::deserialize(deserializer)?;
+    if !(200..=599).contains(&status) {
+        return Err(D::Error::custom(format!("{status} is no HTTP status from 200 to 599")));
+    }
+    Ok(status)
+}
+
+/// HTTP headers by name.
+pub(super) fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HeaderMap, D::Error> {
+    let headers = HashMap::<String, String>::deserialize(deserializer)?;
+    HeaderMap::try_from(&headers).map_err(|error| D::Error::custom(format!("{error} in a header")))
 }
 
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -183,9 +254,9 @@ impl Script {
 
     /// Reads a script; `name` is for error messages.
     pub fn parse(name: &str, text: &str) -> Result<Self, ScriptError> {
-        toml::from_str(text).map_err(|source| ScriptError::Parse {
+        toml::from_str(text).map_err(|problem| ScriptError::Parse {
             name: name.to_owned(),
-            source: Box::new(source),
+            problem: Box::new(problem),
         })
     }
 
@@ -230,6 +301,27 @@ mod tests {
                 "status",
             ),
             ("[[fault]]\n\nshape = \"odd\"\n", "line 3", "shape"),
+            ("[[fault]]\nstatus = 9999\n", "line 2", "status"),
+            ("[[fault]]\nstatus = 100\n", "line 2", "status"),
+            ("[[fault]]\n[fault.headers]\n\"a b\" = \"c\"\n", "line 2", "headers"),
+            ("[[fault]]\n[fault.headers]\na = \"b\\n\"\n", "line 2", "headers"),
+            ("[[job]]\nproject = \"p\"\nid = \"a/b\"\n", "line 3", "id"),
+            (
+                "[[job]]\nproject = \"p\"\nid = \"i\"\nraw = \"\"\nhttp_status = 99\n",
+                "line 5",
+                "http_status",
+            ),
+            ("[[job]]\nproject = \"p\"\nid = \"i\"\nhttp_status = 500\n", "line 1", "http_status"),
+            (
+                "[[job]]\nproject = \"p\"\nid = \"i\"\nraw = \"\"\n[job.life]\n",
+                "line 1",
+                "either `raw` or `life`",
+            ),
+            (
+                "[[job]]\nproject = \"p\"\nid = \"i\"\n[[job]]\nproject = \"p\"\nid = \"i\"\n",
+                "line 1",
+                "\"i\" is there twice",
+            ),
         ] {
             let error = Script::parse("my.toml", text).unwrap_err().to_string();
             assert!(error.starts_with("my.toml: "), "{error}");

@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use super::{
     faults::{Shape, error},
     life::Job,
-    script::{Accept, Life, Script},
+    script::{Accept, Answer, Life, Script},
 };
 
-/// The most jobs and tokens that are kept; then the oldest kind of thing is refused.
+/// The most jobs, and the most tokens, that are kept. No more jobs are started then, and no more
+/// tokens issued.
 const MAX_KEPT: usize = 100_000;
 
 /// The simulated cloud.
@@ -53,8 +54,8 @@ impl World {
         let state = Mutex::new(State { fitted, ..State::default() });
         let world = Self { script, address, started, state };
         for job in &world.script.jobs {
-            if job.raw.is_none() {
-                world.begin(&job.project, job.id.clone(), job.life.clone(), Vec::new());
+            if let Answer::Life(life) = &job.answer {
+                world.begin(&job.project, job.id.clone(), (**life).clone(), Vec::new());
             }
         }
         world
@@ -90,17 +91,18 @@ impl World {
         state.jobs.get(&key).map(|(begun, job)| job.at(begun.elapsed()))
     }
 
-    /// Issues a token for a project, or for the domain only.
-    pub(super) fn issue(&self, project: Option<String>) -> String {
+    /// Issues a token for a project, or for the domain only; `None` if there are too many.
+    pub(super) fn issue(&self, project: Option<String>) -> Option<String> {
         let token = format!("MII{}{}", id(), id());
         let mut state = self.state();
         let now = Instant::now();
-        state.tokens.retain(|_, token| token.until > now || state_is_recent(token, now));
-        if state.tokens.len() < MAX_KEPT {
-            let until = now + self.script.tokens.lifetime;
-            state.tokens.insert(token.clone(), Token { project, until });
+        state.tokens.retain(|_, token| token.until > now || ended_lately(token, now));
+        if state.tokens.len() >= MAX_KEPT {
+            return None;
         }
-        token
+        let until = now + self.script.tokens.lifetime;
+        state.tokens.insert(token.clone(), Token { project, until });
+        Some(token)
     }
 
     /// Lets a request with this token to this project pass, or answers it.
@@ -180,7 +182,7 @@ impl World {
 }
 
 /// A token that has ended is told so for a while, and then forgotten.
-fn state_is_recent(token: &Token, now: Instant) -> bool {
+fn ended_lately(token: &Token, now: Instant) -> bool {
     now.saturating_duration_since(token.until) < Duration::from_hours(1)
 }
 
