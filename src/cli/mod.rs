@@ -15,7 +15,10 @@ mod signals;
 mod simulate;
 mod token;
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 use tokio::runtime;
 
 use self::{
@@ -54,6 +57,27 @@ enum Command {
     Health(health::Health),
 }
 
+// === impl Cli ===
+
+impl Cli {
+    /// Reads the command line, and ends the program if it is wrong.
+    pub(crate) fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| discreet(error).exit())
+    }
+}
+
+/// An error that does not repeat a value that may hold a password or key: a URL with such a part is
+/// refused, and must not reach a log that way.
+fn discreet(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        && value.contains(['@', '?', '#'])
+    {
+        let hidden = ContextValue::String("(not shown)".to_owned());
+        error.insert(ContextKind::InvalidValue, hidden);
+    }
+    error
+}
+
 /// Does what the command line asks for. Whatever goes wrong has been told on stderr on return.
 pub(crate) fn run(cli: Cli) -> Exit {
     let Cli { command, color } = cli;
@@ -85,7 +109,7 @@ fn on_one_thread(work: impl Future<Output = Result<Exit, Error>>) -> Result<Exit
 mod tests {
     use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 
-    use super::{Cli, exit::Exit};
+    use super::{Cli, discreet, exit::Exit};
 
     #[test]
     fn the_command_line_is_sound() {
@@ -109,6 +133,19 @@ mod tests {
             let error = Cli::try_parse_from(["jobgate"].iter().chain(args)).unwrap_err();
             assert_eq!(error.kind(), kind, "{args:?}");
             assert_eq!(error.exit_code(), i32::from(Exit::Usage as u8), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_an_address_is_not_repeated() {
+        for (option, address) in [
+            ("--upstream", "https://me:pass1@vbs.example"),
+            ("--upstream", "https://vbs.example/?key=pass1"),
+            ("--upstream", "vbs.example/#pass1@"),
+        ] {
+            let error = Cli::try_parse_from(["jobgate", "serve", option, address]).unwrap_err();
+            let text = discreet(error).render().to_string();
+            assert!(text.contains(option) && !text.contains("pass1"), "{text}");
         }
     }
 

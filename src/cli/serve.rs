@@ -47,7 +47,7 @@ pub(crate) struct Serve {
         long,
         env = "JOBGATE_ATTEMPT_TIMEOUT",
         value_name = "DURATION",
-        default_value = "10s",
+        default_value = "8s",
         value_parser = duration::parse
     )]
     attempt_timeout: Duration,

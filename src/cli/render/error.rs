@@ -18,10 +18,13 @@ pub(crate) fn failure(status: &Status) -> String {
     Failure(status).to_string()
 }
 
-/// Renders any other error with its causes, on one line.
+/// Renders any other error with its causes.
 pub(crate) fn trouble(error: &dyn Error) -> String {
     let causes: Vec<_> = iter::successors(Some(error), |&error| error.source())
-        .map(|error| Plain(&error.to_string()).to_string())
+        .map(|error| {
+            let text = error.to_string();
+            text.lines().map(|line| Plain(line).to_string()).collect::<Vec<_>>().join("\n")
+        })
         .collect();
     format!("{BAD}error{BAD:#}: {}", causes.join(": "))
 }
