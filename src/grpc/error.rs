@@ -27,6 +27,12 @@ pub enum Error {
     /// The call's `grpc-timeout` can't be read.
     #[error(transparent)]
     InvalidTimeout(#[from] InvalidTimeout),
+    /// The request is no message of its type.
+    #[error("the request message {problem}")]
+    InvalidMessage {
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// The token can't be used.
     #[error("{metadata}: {problem}")]
     InvalidToken {
@@ -72,9 +78,10 @@ impl Error {
             Self::CredentialsMissing => ErrorReason::CredentialsMissing,
             Self::DeadlineExceeded => ErrorReason::DeadlineExceeded,
             Self::Internal => ErrorReason::Internal,
-            Self::InvalidId(_) | Self::InvalidTimeout(_) | Self::InvalidToken { .. } => {
-                ErrorReason::InvalidRequest
-            }
+            Self::InvalidId(_)
+            | Self::InvalidMessage { .. }
+            | Self::InvalidTimeout(_)
+            | Self::InvalidToken { .. } => ErrorReason::InvalidRequest,
             Self::MethodNotImplemented => ErrorReason::MethodNotImplemented,
             Self::Overloaded => ErrorReason::Overloaded,
             Self::ServerDraining => ErrorReason::ServerDraining,

@@ -1,16 +1,10 @@
 //! What is checked of every call before anything is sent upstream: deadline and credentials.
 
-use std::time::Duration;
-
 use http::{Extensions, HeaderMap, HeaderValue};
-use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
-use super::{deadline, error::Error, record::CallRecord};
+use super::{error::Error, record::CallRecord, time_limit::Limit};
 use crate::upstream::{Token, Trace};
-
-/// No deadline lies further ahead; the protocol could say 11,000 years.
-const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// The longest value of a trace header that is passed on.
 const MAX_TRACE: usize = 512;
@@ -22,10 +16,7 @@ pub struct RequestId(pub HeaderValue);
 /// A call that may go on.
 pub(super) struct Call {
     pub(super) token: Token,
-    /// The caller's deadline, or the one that calls without get.
-    pub(super) deadline: Instant,
-    /// The caller's deadline.
-    pub(super) own_deadline: Option<Instant>,
+    pub(super) limit: Limit,
     pub(super) trace: Trace,
     pub(super) record: CallRecord,
 }
@@ -33,45 +24,34 @@ pub(super) struct Call {
 // === impl Call ===
 
 impl Call {
-    pub(super) fn check(
-        metadata: &MetadataMap,
-        extensions: &Extensions,
-        default_timeout: Duration,
-    ) -> Result<Self, Error> {
+    pub(super) fn check(metadata: &MetadataMap, extensions: &Extensions) -> Result<Self, Error> {
         let headers = metadata.as_ref();
-        let timeout = headers.get("grpc-timeout").map(|value| deadline::parse(value.as_bytes()));
-        let at = |timeout: Duration| Instant::now() + timeout.min(MAX_TIMEOUT);
-        let own_deadline = timeout.transpose()?.map(at);
+        let record = CallRecord::of(extensions);
         Ok(Self {
             token: token(headers)?,
-            deadline: own_deadline.unwrap_or_else(|| at(default_timeout)),
-            own_deadline,
+            // Without the layer that sets it, the server is put together wrongly.
+            limit: extensions.get().copied().ok_or(Error::Internal)?,
             trace: Trace {
                 request_id: extensions.get::<RequestId>().map(|id| id.0.clone()),
                 traceparent: trace_header(headers, "traceparent"),
                 tracestate: trace_header(headers, "tracestate"),
+                progress: record.progress(),
             },
-            record: CallRecord::of(extensions),
+            record,
         })
     }
 }
 
-/// Finds the one token of a call.
+/// Finds the one token of a call. Beside an `x-auth-token`, `authorization` may well be for
+/// somebody on the way, such as a mesh.
 fn token(headers: &HeaderMap) -> Result<Token, Error> {
-    let (metadata, token) = match one(headers, "x-auth-token")? {
-        Some(value) => ("x-auth-token", value.as_bytes()),
-        None => match one(headers, "authorization")?.and_then(|value| bearer(value.as_bytes())) {
-            Some(token) => ("authorization", token),
-            None => return Err(Error::CredentialsMissing),
-        },
+    let own = one(headers, "x-auth-token")?.map(HeaderValue::as_bytes);
+    let token = match own.filter(|token| !token.is_empty()) {
+        Some(token) => Some(token),
+        None => one(headers, "authorization")?.and_then(|value| bearer(value.as_bytes())),
     };
-    if token.is_empty() {
-        return Err(Error::CredentialsMissing);
-    }
-    Token::parse(token).map_err(|_| Error::InvalidToken {
-        metadata,
-        problem: "has characters that no HTTP header can carry",
-    })
+    // What came in a header fits into one; only a blank token is none.
+    token.and_then(|token| Token::parse(token).ok()).ok_or(Error::CredentialsMissing)
 }
 
 fn one<'h>(

@@ -5,20 +5,23 @@ mod deadline;
 mod error;
 mod guard;
 mod record;
+mod refusals;
 mod status;
+mod time_limit;
 mod watch;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::Stream;
-use tokio::time::timeout_at;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 pub use self::{
     error::Error,
     guard::RequestId,
     record::{CallRecord, Upstream as UpstreamRecord},
+    refusals::{Refusable, with_details},
     status::code_name,
+    time_limit::{TimeLimit, TimeLimitLayer},
 };
 use self::{guard::Call, watch::View};
 use crate::{
@@ -38,6 +41,9 @@ pub const SERVICE: &str = "jobgate.v1.JobService";
 /// The largest message that is sent. Clients refuse larger ones unless told otherwise.
 pub const MAX_MESSAGE: usize = 4 << 20;
 
+/// The largest message that is taken. Ids and a token are far smaller.
+const MAX_REQUEST: usize = 64 << 10;
+
 /// How calls are served.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -50,7 +56,6 @@ pub struct Config {
 /// Answers for jobs. Cheap to clone.
 #[derive(Clone)]
 pub struct Jobs {
-    timeout: Duration,
     upstream: Upstream,
     watches: Watches<Upstream, View>,
 }
@@ -62,15 +67,15 @@ type Replies = Pin<Box<dyn Stream<Item = Result<WatchJobReply, Status>> + Send>>
 impl Jobs {
     /// Answers with what `upstream` says.
     pub fn new(config: Config, upstream: Upstream) -> Self {
-        let Config { timeout, watch } = config;
-        let watches = Watches::new(watch, upstream.clone(), View::of);
-        Self { timeout, upstream, watches }
+        let watches = Watches::new(config.watch, upstream.clone(), View::of);
+        Self { upstream, watches }
     }
 
     /// The service, ready to be routed to.
     pub fn service(&self) -> JobServiceServer<Self> {
         JobServiceServer::new(self.clone())
             .accept_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(MAX_REQUEST)
             .max_encoding_message_size(MAX_MESSAGE)
     }
 
@@ -81,14 +86,12 @@ impl Jobs {
 
     async fn job(&self, call: Call, request: GetJobRequest) -> Result<Job, Error> {
         let path = JobPath::parse(&request.project_id, &request.job_id)?;
-        let fetch = self.upstream.fetch(&path, &call.token, &call.trace, call.deadline);
-        let fetched =
-            timeout_at(call.deadline, fetch).await.map_err(|_| Error::DeadlineExceeded)?;
+        let fetched = self.upstream.fetch(&path, &call.token, &call.trace, call.limit.answer).await;
         call.record.fetched(&fetched);
         match fetched.result {
             Ok(job) => convert::job(&job).ok_or_else(|| {
-                let error = Arc::new(FetchError::too_large(fetched.http_status));
-                Error::Upstream { error, path }
+                let error = FetchError::too_large(fetched.http_status, fetched.request_id);
+                Error::Upstream { error: Arc::new(error), path }
             }),
             Err(error) => Err(Error::Upstream { error, path }),
         }
@@ -96,9 +99,8 @@ impl Jobs {
 
     async fn watch(&self, call: Call, request: WatchJobRequest) -> Result<Replies, Error> {
         let path = JobPath::parse(&request.project_id, &request.job_id)?;
-        let open = self.watches.open(&path, &call.token, &call.trace, call.own_deadline);
         let (opened, fetched) =
-            timeout_at(call.deadline, open).await.map_err(|_| Error::DeadlineExceeded)?;
+            self.watches.open(&path, &call.token, &call.trace, call.limit.own).await;
         if let Some(fetched) = fetched {
             call.record.fetched(&fetched);
         }
@@ -114,7 +116,7 @@ impl Jobs {
         answer: impl AsyncFnOnce(Call, Q) -> Result<A, Error>,
     ) -> Result<Response<A>, Status> {
         let record = CallRecord::of(request.extensions());
-        let call = Call::check(request.metadata(), request.extensions(), self.timeout);
+        let call = Call::check(request.metadata(), request.extensions());
         let answered = match call {
             Ok(call) => answer(call, request.into_inner()).await,
             Err(error) => Err(error),

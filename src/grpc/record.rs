@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::Extensions;
+use http::{Extensions, Response};
+use tonic::Status;
 
 use super::{error::Error, status};
-use crate::upstream::Fetched;
+use crate::upstream::{Fetched, Progress};
 
 /// What the service learned about a call. Whoever logs the call puts one into the request's
 /// extensions and reads it when the call has ended.
@@ -16,6 +17,7 @@ pub struct CallRecord(Arc<Mutex<Known>>);
 #[derive(Clone, Debug, Default)]
 struct Known {
     reason: Option<&'static str>,
+    progress: Progress,
     upstream: Upstream,
 }
 
@@ -26,6 +28,8 @@ pub struct Upstream {
     pub attempts: Option<u32>,
     /// Whether it shared another call's requests.
     pub shared: Option<bool>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: Option<f64>,
     /// The HTTP status of the last answer.
     pub http_status: Option<u16>,
     /// The error code of the last answer.
@@ -40,7 +44,7 @@ pub struct Upstream {
 
 impl CallRecord {
     /// The record of the call with these extensions; a fresh one if nobody wants it.
-    pub(super) fn of(extensions: &Extensions) -> Self {
+    pub fn of(extensions: &Extensions) -> Self {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
@@ -49,9 +53,25 @@ impl CallRecord {
         self.with(|known| known.reason)
     }
 
-    /// The upstream's part.
+    /// The upstream's part. Of a call that ended before its fetch did, as far as it came.
     pub fn upstream(&self) -> Upstream {
-        self.with(|known| known.upstream.clone())
+        self.with(|known| {
+            let mut upstream = known.upstream.clone();
+            upstream.attempts = upstream.attempts.or(known.progress.attempts());
+            upstream.http_status = upstream.http_status.or(known.progress.http_status());
+            upstream
+        })
+    }
+
+    /// What a fetch for this call writes down on its way.
+    pub(super) fn progress(&self) -> Progress {
+        self.with(|known| known.progress.clone())
+    }
+
+    /// Refuses the call, outside of the service.
+    pub fn refuse<B: Default>(&self, error: &Error) -> Response<B> {
+        self.failed(error);
+        Status::from(error.clone()).into_http()
     }
 
     pub(super) fn fetched(&self, fetched: &Fetched) {
@@ -60,15 +80,17 @@ impl CallRecord {
         let upstream = Upstream {
             attempts: Some(fetched.attempts),
             shared: Some(fetched.shared),
+            duration_ms: Some(fetched.took.as_secs_f64() * 1e3),
             http_status: fetched.http_status,
             code: answer.and_then(|answer| answer.code.clone()),
-            request_id: answer.and_then(|answer| answer.request_id.clone()),
+            request_id: fetched.request_id.clone(),
             detail: error.map(|error| error.detail.clone()).filter(|text| !text.is_empty()),
         };
         self.with(|known| known.upstream = upstream);
     }
 
-    pub(super) fn failed(&self, error: &Error) {
+    /// Takes note of the call's error.
+    pub fn failed(&self, error: &Error) {
         self.with(|known| known.reason = Some(status::reason_name(error.reason())));
     }
 

@@ -53,6 +53,7 @@ impl From<Error> for Status {
             Error::CredentialsMissing
             | Error::DeadlineExceeded
             | Error::Internal
+            | Error::InvalidMessage { .. }
             | Error::MethodNotImplemented
             | Error::Overloaded
             | Error::ServerDraining
@@ -64,7 +65,7 @@ impl From<Error> for Status {
         if let Some(delay) = retry_delay(&error) {
             details.set_retry_info(Some(delay));
             // Client libraries obey this one (gRFC A6), people read the other.
-            metadata.insert("grpc-retry-pushback-ms", delay.as_millis_u64().into());
+            metadata.insert("grpc-retry-pushback-ms", millis(delay).into());
         }
         let code = match &error {
             // Whatever it was: it may pass, and watching again is the thing to do.
@@ -75,14 +76,8 @@ impl From<Error> for Status {
     }
 }
 
-trait Millis {
-    fn as_millis_u64(&self) -> u64;
-}
-
-impl Millis for Duration {
-    fn as_millis_u64(&self) -> u64 {
-        u64::try_from(self.as_millis()).unwrap_or(u64::MAX)
-    }
+fn millis(delay: Duration) -> u64 {
+    u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The name of a reason as callers see it.

@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use tonic::Code;
 use tower::{Layer, Service};
 
-use super::connection::Peer;
+use super::connection::Caller;
 use crate::{
-    grpc::{CallRecord, RequestId, code_name},
+    grpc::{self, CallRecord, Refusable, RequestId, code_name},
     upstream::new_request_id,
 };
 
@@ -36,7 +36,7 @@ pub(super) struct AccessLog<S>(S);
 struct Call {
     method: String,
     request_id: HeaderValue,
-    peer: Option<Peer>,
+    caller: Option<Caller>,
     record: CallRecord,
     begun: Instant,
     code: Option<Code>,
@@ -78,9 +78,10 @@ where
         let mut call = Call::new(&request);
         request.extensions_mut().insert(call.record.clone());
         request.extensions_mut().insert(RequestId(call.request_id.clone()));
+        let refusable = Refusable::of(&request);
         let response = self.0.call(request);
         Box::pin(async move {
-            let mut response = response.await?;
+            let mut response = grpc::with_details(response.await?, &refusable);
             response.headers_mut().insert(REQUEST_ID, call.request_id.clone());
             call.see(response.headers());
             Ok(response.map(|body| Body::new(Observed { body, call })))
@@ -95,7 +96,7 @@ impl Call {
         Self {
             method: request.uri().path().chars().take(256).collect(),
             request_id: request_id(request.headers()),
-            peer: request.extensions().get().copied(),
+            caller: request.extensions().get().cloned(),
             record: CallRecord::default(),
             begun: Instant::now(),
             code: None,
@@ -111,8 +112,12 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        // Gone before it had a status: the caller went away.
-        let code = self.code.unwrap_or(Code::Cancelled);
+        // Gone before it had a status: cut by us, or the caller went away.
+        let cut = self.code.is_none() && self.caller.as_ref().is_some_and(Caller::is_cut);
+        if cut {
+            self.record.failed(&grpc::Error::ServerDraining);
+        }
+        let code = self.code.unwrap_or(if cut { Code::Unavailable } else { Code::Cancelled });
         let upstream = self.record.upstream();
         tracing::info!(
             target: "jobgate::access",
@@ -121,9 +126,10 @@ impl Drop for Call {
             reason = self.record.reason(),
             duration_ms = self.begun.elapsed().as_secs_f64() * 1e3,
             request_id = self.request_id.to_str().unwrap_or_default(),
-            peer = self.peer.map(|peer| tracing::field::display(peer.0)),
+            peer = self.caller.as_ref().map(|caller| tracing::field::display(caller.address)),
             attempts = upstream.attempts,
             shared = upstream.shared,
+            upstream_duration_ms = upstream.duration_ms,
             upstream_http_status = upstream.http_status,
             upstream_code = upstream.code,
             upstream_request_id = upstream.request_id,

@@ -3,23 +3,26 @@
 use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use axum::Router;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, rt::Executor};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{ServiceExt as _, service_fn};
 
 use super::preface::{self, Preface};
 
-/// How long a peer may take to send the first byte.
+/// How long a peer may take to say what it speaks, or over HTTP/1.1 what it wants.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a drain waits for the first words of a peer that may just have come.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
 /// How long to wait after a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -37,9 +40,13 @@ const MAX_HEADERS: u32 = 64 << 10;
 /// lets those wait in silence that are too many.
 const MAX_STREAMS: u32 = 20_000;
 
-/// The address of the peer, in a request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) SocketAddr);
+/// Who calls, in a request's extensions.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// The address of the peer.
+    pub(super) address: SocketAddr,
+    cutting: CancellationToken,
+}
 
 /// What is spoken on a connection.
 #[derive(Clone, Copy, Debug)]
@@ -56,30 +63,67 @@ pub(super) struct Connections {
     draining: CancellationToken,
     cutting: CancellationToken,
     tasks: TaskTracker,
+    calls: Calls,
+}
+
+/// The calls of all connections: hyper runs each as a task of its own.
+#[derive(Clone)]
+struct Calls {
+    cutting: CancellationToken,
+    tasks: TaskTracker,
+}
+
+// === impl Calls ===
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
+    fn execute(&self, call: F) {
+        self.tasks.spawn(self.cutting.clone().run_until_cancelled_owned(call));
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// Whether the connection is ended where it is.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cutting.is_cancelled()
+    }
 }
 
 // === impl Connections ===
 
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.draining.cancel();
+        self.cutting.cancel();
+    }
+}
+
 impl Connections {
     pub(super) fn new(protocol: Protocol) -> Self {
-        Self {
-            protocol,
-            draining: CancellationToken::new(),
-            cutting: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        }
+        let cutting = CancellationToken::new();
+        let calls = Calls { cutting: cutting.clone(), tasks: TaskTracker::new() };
+        let draining = CancellationToken::new();
+        Self { protocol, draining, cutting, tasks: TaskTracker::new(), calls }
     }
 
     /// Accepts connections until they are drained or cut.
     pub(super) fn accept(&self, listener: TcpListener, routes: Router) {
-        let (protocol, draining, cutting, tasks) =
-            (self.protocol, self.draining.clone(), self.cutting.clone(), self.tasks.clone());
+        let (protocol, draining, cutting, tasks, calls) = (
+            self.protocol,
+            self.draining.clone(),
+            self.cutting.clone(),
+            self.tasks.clone(),
+            self.calls.clone(),
+        );
         let accepting = async move {
             loop {
                 match listener.accept().await {
-                    Ok((stream, peer)) => {
+                    Ok((stream, address)) => {
+                        let caller = Caller { address, cutting: cutting.clone() };
+                        let builder = builder(protocol, calls.clone());
                         let serving =
-                            serve(stream, peer, routes.clone(), protocol, draining.clone());
+                            serve(stream, caller, routes.clone(), builder, draining.clone());
                         tasks.spawn(cutting.clone().run_until_cancelled_owned(serving));
                     }
                     Err(error) => {
@@ -100,8 +144,10 @@ impl Connections {
     /// Accepts no more, and waits until all connections have finished their calls.
     pub(super) async fn drain(&self) {
         self.draining.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        for tasks in [&self.tasks, &self.calls.tasks] {
+            tasks.close();
+            tasks.wait().await;
+        }
     }
 
     /// Ends all connections where they are.
@@ -111,20 +157,9 @@ impl Connections {
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    routes: Router,
-    protocol: Protocol,
-    draining: CancellationToken,
-) {
-    let _ = stream.set_nodelay(true);
-    let routes = service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        routes.clone().oneshot(request)
-    });
-    let (stream, preface) = preface::watch(stream);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(protocol: Protocol, calls: Calls) -> auto::Builder<Calls> {
+    let mut builder = auto::Builder::new(calls);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PREFACE_TIMEOUT);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -132,10 +167,26 @@ async fn serve(
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-    let builder = match protocol {
+    match protocol {
         Protocol::Any => builder,
         Protocol::Http2 => builder.http2_only(),
-    };
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    caller: Caller,
+    routes: Router,
+    builder: auto::Builder<Calls>,
+    draining: CancellationToken,
+) {
+    let _ = stream.set_nodelay(true);
+    let peer = caller.address;
+    let routes = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(caller.clone());
+        routes.clone().oneshot(request)
+    });
+    let (stream, preface) = preface::watch(stream);
     let connection =
         builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
     let mut connection = pin!(connection);
@@ -143,12 +194,15 @@ async fn serve(
         // A peer that is cut off or talks nonsense is its own affair; its calls have been logged.
         _ = connection.as_mut() => return,
         () = silent(&preface) => {
-            tracing::debug!(%peer, "no HTTP/2 preface in time");
+            tracing::debug!(%peer, "said too little for too long");
             return;
         }
         () = draining.cancelled() => {}
     }
     // A graceful end waits for a preface that may never come.
+    if !preface.seen() && timeout(DRAIN_GRACE, connection.as_mut()).await.is_ok() {
+        return;
+    }
     if !preface.seen() {
         return;
     }

@@ -11,7 +11,7 @@ mod preface;
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use axum::{Router, response::IntoResponse as _};
+use axum::{Router, body::Body, extract::Request};
 use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, time::timeout};
 use tonic::service::Routes;
@@ -25,7 +25,8 @@ use self::{
     health::Health,
 };
 use crate::{
-    grpc, proto,
+    grpc::{self, CallRecord, TimeLimitLayer},
+    proto,
     upstream::{self, Upstream},
 };
 
@@ -90,7 +91,7 @@ pub async fn bind(config: Config) -> Result<Bound, BindError> {
     Ok(Bound {
         grpc,
         grpc_address,
-        grpc_routes: grpc_routes(&jobs, &health)?,
+        grpc_routes: grpc_routes(&jobs, &health, config.grpc.timeout)?,
         admin,
         admin_routes: admin::routes(&health, registry),
         drain_timeout: config.drain_timeout,
@@ -108,7 +109,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindEr
     open.await.map_err(|source| BindError::Listen { address, source })
 }
 
-fn grpc_routes(jobs: &grpc::Jobs, health: &Health) -> Result<Router, BindError> {
+fn grpc_routes(jobs: &grpc::Jobs, health: &Health, timeout: Duration) -> Result<Router, BindError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
@@ -120,9 +121,11 @@ fn grpc_routes(jobs: &grpc::Jobs, health: &Health) -> Result<Router, BindError> 
         .add_service(reflection().build_v1alpha().map_err(BindError::Reflection)?);
     Ok(routes
         .into_axum_router()
-        .fallback(async || {
-            tonic::Status::from(grpc::Error::MethodNotImplemented).into_http::<axum::body::Body>()
+        .fallback(async |request: Request| {
+            CallRecord::of(request.extensions()).refuse::<Body>(&grpc::Error::MethodNotImplemented)
         })
+        // Counted from the headers on: a call may never send its message.
+        .layer(TimeLimitLayer::new(timeout))
         // A panic is one call's misfortune, not the connection's.
         .layer(CatchPanicLayer::custom(panicked))
         // The line of log is written whatever happens further in.
@@ -135,10 +138,12 @@ fn grpc_routes(jobs: &grpc::Jobs, health: &Health) -> Result<Router, BindError> 
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> http::Response<axum::body::Body> {
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> http::Response<Body> {
     let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("no text"), "a call panicked");
-    tonic::Status::from(grpc::Error::Internal).into_http::<axum::body::Body>().into_response()
+    let mut response = tonic::Status::from(grpc::Error::Internal).into_http::<Body>();
+    response.extensions_mut().insert(grpc::Error::Internal);
+    response
 }
 
 // === impl Bound ===
@@ -156,6 +161,7 @@ impl Bound {
 
     /// Serves until `shutdown` is done, then drains for at most the drain timeout.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        let admin_address = self.admin_addr();
         let admin = Connections::new(Protocol::Any);
         if let Some((listener, _)) = self.admin {
             admin.accept(listener, self.admin_routes);
@@ -163,7 +169,8 @@ impl Bound {
         let grpc = Connections::new(Protocol::Http2);
         grpc.accept(self.grpc, self.grpc_routes);
         self.health.serve();
-        tracing::info!(grpc = %self.grpc_address, "serving");
+        let admin_address = admin_address.map(tracing::field::display);
+        tracing::info!(grpc = %self.grpc_address, admin = admin_address, "serving");
 
         shutdown.await;
         tracing::info!(connections = grpc.count(), "draining");

@@ -1,31 +1,35 @@
-//! Whether a peer has said anything yet.
+//! Whether a peer has said enough yet to know what it wants.
 //!
 //! A graceful end of an HTTP/2 connection waits for the peer's preface, and a peer that never
-//! sends one would hold it for ever.
+//! sends all of one would hold it for ever.
 
 use std::{
     io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Tells whether the first byte has come.
-#[derive(Clone)]
-pub(super) struct Preface(Arc<AtomicBool>);
+/// The length of the preface of HTTP/2 (RFC 9113, section 3.4). Over HTTP/1.1, whole requests may be
+/// shorter; they have been answered by the time somebody asks.
+const LEN: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 
-/// A stream that takes note of its first byte.
+/// How much of the first words has come.
+#[derive(Clone)]
+pub(super) struct Preface(Arc<AtomicUsize>);
+
+/// A stream that takes note of its first bytes.
 pub(super) struct Watched<S> {
     stream: S,
     preface: Preface,
 }
 
-/// Watches a stream for its first byte.
+/// Watches a stream for its first bytes.
 pub(super) fn watch<S>(stream: S) -> (Watched<S>, Preface) {
     let preface = Preface(Arc::default());
     (Watched { stream, preface: preface.clone() }, preface)
@@ -35,7 +39,7 @@ pub(super) fn watch<S>(stream: S) -> (Watched<S>, Preface) {
 
 impl Preface {
     pub(super) fn seen(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) >= LEN
     }
 }
 
@@ -49,8 +53,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before && !self.preface.seen() {
-            self.preface.0.store(true, Ordering::Relaxed);
+        if !self.preface.seen() {
+            self.preface.0.fetch_add(buf.filled().len() - before, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }

@@ -137,7 +137,7 @@ impl Reader<'_> {
         for (key, value) in fields.into_fields() {
             let kind = json::type_of(value);
             // Sibling services nest the sub jobs here.
-            if key == "sub_jobs" && kind == Type::List && job.sub_jobs.is_empty() {
+            if key == "sub_jobs" && job.sub_jobs.is_empty() && may_be_jobs(value) {
                 self.oddities.saw(Oddity::SubJobsInEntities);
                 job.sub_jobs = self.sub_jobs(value, depth + 1)?;
                 continue;
@@ -149,6 +149,12 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a value is a list of jobs, or of nothing. A list of ids, say, is just another entity.
+fn may_be_jobs(raw: Raw<'_>) -> bool {
+    let is_object = |one: &Raw<'_>| json::type_of(one) == Type::Object;
+    json::list(raw).is_some_and(|list| list.is_empty() || list.iter().any(is_object))
 }
 
 #[cfg(test)]

@@ -107,6 +107,10 @@ fn sub_jobs_nested_in_entities_move_up_when_the_top_has_none() {
     assert_eq!(job.entities["sub_jobs"], r#"[{"status":"INIT","job_id":"s"}]"#);
     let job = good(r#"{"status":"INIT","entities":{"sub_jobs":"3"}}"#);
     assert_eq!(entities(&job), [("sub_jobs", "3")]);
+    let job = good(r#"{"status":"INIT","entities":{"sub_jobs":["a", "b"]}}"#);
+    assert_eq!(entities(&job), [("sub_jobs", r#"["a","b"]"#)]);
+    let job = good(r#"{"status":"INIT","entities":{"sub_jobs":[]}}"#);
+    assert!(job.entities.is_empty());
 }
 
 #[test]

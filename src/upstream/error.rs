@@ -143,12 +143,10 @@ impl FetchError {
     }
 
     /// The answer is a job, but too large a one.
-    pub fn too_large(http_status: Option<u16>) -> Self {
-        Self {
-            kind: ErrorKind::ResponseTooLarge,
-            answer: http_status.map(|http_status| Answer { http_status, ..Answer::default() }),
-            detail: String::new(),
-        }
+    pub fn too_large(http_status: Option<u16>, request_id: Option<String>) -> Self {
+        let answer =
+            http_status.map(|http_status| Answer { http_status, request_id, ..Answer::default() });
+        Self { kind: ErrorKind::ResponseTooLarge, answer, detail: String::new() }
     }
 
     /// The same error told later, when the wait that it asks for is shorter.

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use reqwest::redirect;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Config, FetchError, SetupError, error::ErrorKind, token::Token};
+use super::{Config, FetchError, Progress, SetupError, error::ErrorKind, token::Token};
 use crate::job::JobPath;
 
 /// The most bytes of a body that are read, after decompression.
@@ -25,6 +25,8 @@ pub struct Trace {
     pub traceparent: Option<HeaderValue>,
     /// The W3C trace state, passed on as it came.
     pub tracestate: Option<HeaderValue>,
+    /// Where the fetch writes down how far it has come.
+    pub progress: Progress,
 }
 
 /// An answer, as far as it came.

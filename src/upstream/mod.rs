@@ -13,6 +13,7 @@ mod json;
 mod oddity;
 mod outcome;
 mod pauses;
+mod progress;
 mod redact;
 mod retry_after;
 mod time;
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 pub use self::{
     error::{Answer, ErrorKind, FetchError},
     http::{MAX_BODY, Trace, new_request_id},
+    progress::Progress,
     retry_after::MAX_RETRY_AFTER,
     token::{InvalidToken, Token},
 };
@@ -98,6 +100,10 @@ pub struct Fetched {
     pub attempts: u32,
     /// The HTTP status of the last answer.
     pub http_status: Option<u16>,
+    /// The upstream's name for the last request.
+    pub request_id: Option<String>,
+    /// How long it took, from the first request on.
+    pub took: Duration,
     /// Whether the fetch was under way already, for another call.
     pub shared: bool,
     /// When the upstream's word was there.
@@ -122,6 +128,8 @@ impl Fetched {
             result: Err(error),
             attempts: 0,
             http_status: None,
+            request_id: None,
+            took: Duration::ZERO,
             shared: false,
             at: Timestamp::now(),
         }
@@ -177,13 +185,18 @@ impl Upstream {
         trace: &Trace,
         deadline: &Deadline,
     ) -> Fetched {
+        let begun = Instant::now();
         let mut waits = backoff();
         let mut attempts = 0;
-        let (result, http_status) = loop {
+        let (result, http_status, request_id) = loop {
             attempts += 1;
-            let (result, http_status) = self.attempt(path, token, trace).await;
+            trace.progress.sends();
+            let (result, http_status, request_id) = self.attempt(path, token, trace).await;
+            if let Some(http_status) = http_status {
+                trace.progress.answered(http_status);
+            }
             let Err(error) = &result else {
-                break (result, http_status);
+                break (result, http_status, request_id);
             };
             let wait = (attempts < error.worth_attempts().min(MAX_ATTEMPTS))
                 .then(|| waits.next())
@@ -192,14 +205,22 @@ impl Upstream {
                 .filter(|wait| *wait <= MAX_WAIT && Instant::now() + *wait < deadline.latest());
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => break (result, http_status),
+                None => break (result, http_status, request_id),
             }
         };
         let result = result.map(Arc::new).map_err(Arc::new);
         if let Err(error) = &result {
             self.pauses.note(token, error);
         }
-        Fetched { result, attempts, http_status, shared: false, at: Timestamp::now() }
+        Fetched {
+            result,
+            attempts,
+            http_status,
+            request_id,
+            took: begun.elapsed(),
+            shared: false,
+            at: Timestamp::now(),
+        }
     }
 
     async fn attempt(
@@ -207,18 +228,19 @@ impl Upstream {
         path: &JobPath,
         token: &Token,
         trace: &Trace,
-    ) -> (Result<Job, FetchError>, Option<u16>) {
+    ) -> (Result<Job, FetchError>, Option<u16>, Option<String>) {
         let response = match self.http.get(path, token, trace).await {
             Ok(response) => response,
-            Err(error) => {
-                let status = error.answer.as_ref().map(|answer| answer.http_status);
-                return (Err(error), status);
-            }
+            Err(no_answer) => return (Err(no_answer), None, None),
         };
         let mut oddities = Oddities::default();
         let result = outcome::read(&response, path, token, &mut oddities);
         self.oddities.count(&oddities);
-        (result, Some(response.status))
+        let request_id = match &result {
+            Ok(_) => outcome::request_id(&response, token),
+            Err(error) => error.answer.as_ref().and_then(|answer| answer.request_id.clone()),
+        };
+        (result, Some(response.status), request_id)
     }
 }
 
@@ -263,8 +285,7 @@ impl BaseUrl {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(InvalidBaseUrl::QueryOrFragment);
         }
-        let version = |part: &str| matches!(part, "v1" | "v2" | "v3");
-        if url.path_segments().is_some_and(|mut parts| parts.any(version)) {
+        if ends_in_version(url.path()) {
             return Err(InvalidBaseUrl::Version);
         }
         Ok(Self(url.as_str().trim_end_matches('/').into()))
@@ -273,5 +294,58 @@ impl BaseUrl {
     /// The address, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Whether a path ends in a version, or in a version and a project. Further in front, a version
+/// belongs to whatever stands before the API.
+fn ends_in_version(path: &str) -> bool {
+    let version = |part: &str| matches!(part, "v1" | "v2" | "v3");
+    let project = |part: &str| part.len() == 32 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut parts = path.trim_end_matches('/').rsplit('/');
+    match (parts.next(), parts.next()) {
+        (Some(last), _) if version(last) => true,
+        (Some(last), Some(before)) => version(before) && project(last),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_differ() {
+        let bounds = [(100, 200), (400, 800)];
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..100 {
+            let waits: Vec<_> = backoff().collect();
+            assert_eq!(waits.len(), bounds.len());
+            for (wait, (min, max)) in waits.iter().zip(bounds) {
+                assert!((min..=max).contains(&wait.as_millis()), "{wait:?}");
+            }
+            seen.insert(waits);
+        }
+        assert!(seen.len() > 50, "{}", seen.len());
+    }
+
+    #[test]
+    fn addresses() {
+        let project = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
+        for (text, expected) in [
+            ("https://vbs.example", Ok("https://vbs.example")),
+            ("http://127.0.0.1:8080/", Ok("http://127.0.0.1:8080")),
+            ("https://proxy.example/api/v1/vbs", Ok("https://proxy.example/api/v1/vbs")),
+            ("https://vbs.example/v1", Err(InvalidBaseUrl::Version)),
+            ("https://vbs.example/v2/", Err(InvalidBaseUrl::Version)),
+            (&format!("https://vbs.example/v2/{project}"), Err(InvalidBaseUrl::Version)),
+            ("vbs.example", Err(InvalidBaseUrl::NotAUrl)),
+            ("ftp://vbs.example", Err(InvalidBaseUrl::Scheme)),
+            ("https://me:secret@vbs.example", Err(InvalidBaseUrl::Credentials)),
+            ("https://vbs.example?x", Err(InvalidBaseUrl::QueryOrFragment)),
+        ] {
+            let base = BaseUrl::parse(text);
+            assert_eq!(base.as_ref().map(BaseUrl::as_str), expected.as_ref().copied(), "{text}");
+        }
     }
 }

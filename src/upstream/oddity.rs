@@ -1,12 +1,16 @@
 //! What is odd in an answer that could be read all the same.
 
+use std::fmt::{self, Write as _};
+
 use prometheus_client::{
-    encoding::EncodeLabelSet, encoding::EncodeLabelValue, metrics::counter::Counter,
-    metrics::family::Family, registry::Registry,
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    metrics::counter::Counter,
+    metrics::family::Family,
+    registry::Registry,
 };
 
 /// One way in which an answer differs from the API's documentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Oddity {
     BodyCompressed,
     BodyNotUtf8,
@@ -33,6 +37,32 @@ struct Labels {
 /// Counts answers by the oddities in them.
 #[derive(Clone, Default)]
 pub(super) struct OddityCounter(Family<Labels, Counter>);
+
+// === impl Oddity ===
+
+impl Oddity {
+    fn name(self) -> &'static str {
+        match self {
+            Self::BodyCompressed => "body_compressed",
+            Self::BodyNotUtf8 => "body_not_utf8",
+            Self::EntitiesNotObject => "entities_not_object",
+            Self::EntityNotText => "entity_not_text",
+            Self::FieldNotText => "field_not_text",
+            Self::JobIdMissing => "job_id_missing",
+            Self::StatusUnknown => "status_unknown",
+            Self::SubJobNotObject => "sub_job_not_object",
+            Self::SubJobsInEntities => "sub_jobs_in_entities",
+            Self::SubJobsNotList => "sub_jobs_not_list",
+            Self::TimeUnreadable => "time_unreadable",
+        }
+    }
+}
+
+impl EncodeLabelValue for Oddity {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        encoder.write_str(self.name())
+    }
+}
 
 // === impl Oddities ===
 

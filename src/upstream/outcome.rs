@@ -1,6 +1,6 @@
 //! An HTTP answer read as a job or an error.
 
-use http::header;
+use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
 
 use super::{
@@ -120,27 +120,32 @@ fn shape(
     match (object, body) {
         (Some(_), Some(body)) if body.documented => Body::Json,
         (Some(object), None) if object.is_empty() => Body::Json,
-        (Some(_), _) => Body::Other,
         (None, _) if empty && response.end == End::Complete => Body::Empty,
         // Not all of it is here: what there is must do.
         (None, _) if response.end != End::Complete && begins_as_json(response, text) => Body::Json,
-        (None, _) => Body::Other,
+        _ => Body::Other,
     }
 }
 
 fn begins_as_json(response: &Response, text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    let kind = response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = header(response, CONTENT_TYPE.as_str());
     text.starts_with('{') || text.is_empty() && kind.is_some_and(|kind| kind.contains("json"))
 }
 
+/// The upstream's name for the request, as its headers have it.
+pub(super) fn request_id(response: &Response, token: &Token) -> Option<String> {
+    let id = REQUEST_ID_HEADERS.into_iter().find_map(|name| header(response, name));
+    id.and_then(|id| redact::word(id, token))
+}
+
+fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
+    let value = response.headers.get(name).and_then(|value| value.to_str().ok());
+    value.map(str::trim).filter(|value| !value.is_empty())
+}
+
 fn answer_of(response: &Response, body: Option<&ErrorBody>, token: &Token) -> Answer {
-    let header = |name: &str| {
-        let value = response.headers.get(name).and_then(|value| value.to_str().ok());
-        value.map(str::trim).filter(|value| !value.is_empty())
-    };
-    let request_id = REQUEST_ID_HEADERS.into_iter().find_map(header);
-    let retry_after = header("retry-after")
+    let retry_after = header(response, "retry-after")
         .and_then(|value| retry_after::parse(value, Timestamp::now()))
         .or_else(|| body.and_then(|body| body.retry_after));
     let field = |field: fn(&ErrorBody) -> Option<&String>| body.and_then(field).map(String::as_str);
@@ -148,9 +153,9 @@ fn answer_of(response: &Response, body: Option<&ErrorBody>, token: &Token) -> An
         http_status: response.status,
         code: field(|body| body.code.as_ref()).and_then(|code| redact::word(code, token)),
         message: field(|body| body.message.as_ref()).and_then(|text| redact::message(text, token)),
-        request_id: request_id
-            .or_else(|| field(|body| body.request_id.as_ref()))
-            .and_then(|id| redact::word(id, token)),
+        request_id: request_id(response, token).or_else(|| {
+            field(|body| body.request_id.as_ref()).and_then(|id| redact::word(id, token))
+        }),
         retry_after,
     }
 }

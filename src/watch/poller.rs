@@ -85,7 +85,8 @@ impl<S: Source, V> Poller<'_, S, V> {
         let changed = self.job.as_ref() != Some(&job);
         let view = match changed.then(|| (self.view)(&job)) {
             Some(None) => {
-                let error = Arc::new(FetchError::too_large(fetched.http_status));
+                let error = FetchError::too_large(fetched.http_status, fetched.request_id.clone());
+                let error = Arc::new(error);
                 let fetched = Fetched { result: Err(Arc::clone(&error)), ..fetched };
                 self.place.retire(End::Failed(error), |slot| slot.record(fetched, now));
                 return None;

@@ -51,6 +51,8 @@ impl Source for Restless {
             result: Ok(Arc::new(Job { job_type: count.to_string(), ..Job::default() })),
             attempts: 1,
             http_status: None,
+            request_id: None,
+            took: Duration::ZERO,
             shared: false,
             at: jiff::Timestamp::now(),
         }

@@ -60,3 +60,14 @@ async fn a_token_may_be_as_long_as_the_api_takes() {
     gateway.send(request).await.unwrap();
     assert!(upstream.requests()[0].contains(&token));
 }
+
+#[tokio::test]
+async fn a_blank_token_does_not_hide_the_bearer() {
+    let upstream = Upstream::new([Reply::job()]).await;
+    let gateway = Gateway::new(&upstream).await;
+    let mut request = get_job();
+    request.metadata_mut().insert("x-auth-token", "".parse().unwrap());
+    request.metadata_mut().insert("authorization", "Bearer the-bearer".parse().unwrap());
+    gateway.send(request).await.unwrap();
+    assert!(upstream.requests()[0].contains("x-auth-token: the-bearer\r\n"));
+}

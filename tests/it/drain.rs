@@ -33,6 +33,8 @@ async fn a_silent_peer_does_not_hold_the_end() {
     let gateway = Gateway::with(config).await;
     let _silent = TcpStream::connect(gateway.address).await.unwrap();
     let _silent_admin = TcpStream::connect(gateway.admin).await.unwrap();
+    let mut half = TcpStream::connect(gateway.address).await.unwrap();
+    half.write_all(b"PRI * HT").await.unwrap();
     // A call on another connection: by then the silent ones have been accepted.
     gateway.get().await.unwrap();
     // Far below the drain timeout, far above what it takes.

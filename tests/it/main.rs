@@ -1,5 +1,5 @@
 //! Through the door: a real gateway, real sockets, and an upstream that does what it is told.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod answers;
 mod credentials;
@@ -8,11 +8,13 @@ mod drain;
 mod half_answers;
 mod health;
 mod history;
+mod logs;
 mod program;
 mod reflection;
 mod requests;
 mod retries;
 mod sharing;
+mod simulator;
 mod support;
 mod watching;
 mod wire;

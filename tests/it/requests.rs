@@ -1,10 +1,11 @@
 //! What is taken from callers and what goes upstream.
 
 use jobgate::proto::v1::GetJobRequest;
+use prost::Message as _;
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
-use crate::support::{Gateway, Reply, TOKEN, Upstream, get_job};
+use crate::support::{Gateway, Reply, TOKEN, Upstream, gateway::GET_JOB, get_job, reason};
 
 #[tokio::test]
 async fn bad_ids_are_named_and_send_nothing_upstream() {
@@ -74,18 +75,47 @@ async fn a_request_id_is_made_when_none_fits() {
     assert!(upstream.requests()[0].contains(&format!("x-request-id: {id}\r\n")));
 }
 
+/// A message on the wire.
+fn framed(message: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0], &len[..], message].concat()
+}
+
 #[tokio::test]
-async fn unknown_methods_are_unimplemented() {
+async fn what_never_reaches_the_service_is_refused_like_everything_else() {
     let upstream = Upstream::new([Reply::job()]).await;
     let gateway = Gateway::new(&upstream).await;
-    let mut grpc = tonic::client::Grpc::new(gateway.channel().await);
-    for path in ["/jobgate.v1.JobService/NoSuch", "/no.such.Service/Method"] {
-        grpc.ready().await.unwrap();
-        let codec = tonic_prost::ProstCodec::<GetJobRequest, GetJobRequest>::default();
-        let path = http::uri::PathAndQuery::from_static(path);
-        let status = grpc.unary(get_job(), path, codec).await.unwrap_err();
-        assert_eq!(status.code(), Code::Unimplemented);
+    let id = |text: &str| GetJobRequest { project_id: text.into(), ..GetJobRequest::default() };
+    let large = framed(&id(&"a".repeat(70_000)).encode_to_vec());
+    let unimplemented = (Code::Unimplemented, "METHOD_NOT_IMPLEMENTED");
+    let invalid = (Code::InvalidArgument, "INVALID_REQUEST");
+    for (path, body, expected) in [
+        ("/jobgate.v1.JobService/NoSuch", framed(b""), unimplemented),
+        ("/no.such.Service/Method", framed(b""), unimplemented),
+        ("/", framed(b""), unimplemented),
+        (GET_JOB, framed(b"\xff\xff\xff"), invalid),
+        (GET_JOB, framed(b"\x0a\x02\xff\xfe"), invalid),
+        (GET_JOB, Vec::new(), invalid),
+        (GET_JOB, b"\x07\0\0\0\0".to_vec(), invalid),
+        (GET_JOB, large, invalid),
+    ] {
+        let head = gateway.raw(path, &[], body.clone().into()).await;
+        let status = tonic::Status::from_header_map(&head).unwrap();
+        assert_eq!((status.code(), &*reason(&status)), expected, "{path} {status:?}");
+        for inside in ["prost", "frame", "bytes", "wire", "flag"] {
+            assert!(!status.message().contains(inside), "{}", status.message());
+        }
     }
+    assert_eq!(upstream.count(), 0);
+}
+
+#[tokio::test]
+async fn an_unknown_compression_is_answered_as_the_protocol_wants_it() {
+    let upstream = Upstream::new([Reply::job()]).await;
+    let gateway = Gateway::new(&upstream).await;
+    let head = gateway.raw(GET_JOB, &[("grpc-encoding", "br")], framed(b"").into()).await;
+    assert_eq!(head["grpc-status"], "12");
+    assert!(head["grpc-accept-encoding"].to_str().unwrap().contains("gzip"));
 }
 
 #[tokio::test]

@@ -70,3 +70,13 @@ async fn no_attempt_begins_that_the_deadline_would_cut() {
     assert!(["UPSTREAM_UNAVAILABLE", "DEADLINE_EXCEEDED"].contains(&reason(&status).as_str()));
     assert_eq!(upstream.count(), 1);
 }
+
+#[tokio::test]
+async fn a_short_retry_after_is_waited_for() {
+    let later = Reply::with(503, &[("retry-after", "1")], b"{}");
+    let upstream = Upstream::new([later, Reply::job()]).await;
+    let begun = tokio::time::Instant::now();
+    Gateway::new(&upstream).await.get().await.unwrap();
+    assert!(begun.elapsed() >= std::time::Duration::from_secs(1));
+    assert_eq!(upstream.count(), 2);
+}

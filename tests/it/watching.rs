@@ -1,9 +1,6 @@
 //! Watches, through the door.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use jobgate::{
     proto::v1::{
@@ -12,7 +9,7 @@ use jobgate::{
     },
     server, watch,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 

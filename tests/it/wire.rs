@@ -137,7 +137,7 @@ async fn oddities_are_counted() {
     let gateway = Gateway::new(&upstream).await;
     gateway.get().await.unwrap();
     let metrics = crate::health::http_get(gateway.admin, "/metrics").await.1;
-    for kind in ["EntityNotText", "StatusUnknown", "JobIdMissing"] {
+    for kind in ["entity_not_text", "status_unknown", "job_id_missing"] {
         let line = format!("jobgate_upstream_oddities_total{{kind=\"{kind}\"}} 1");
         assert!(metrics.contains(&line), "{metrics}");
     }

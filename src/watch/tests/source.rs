@@ -129,6 +129,8 @@ impl Source for Scripted {
             result: result.map(Arc::new).map_err(Arc::new),
             attempts: 1,
             http_status: Some(200),
+            request_id: None,
+            took: Duration::ZERO,
             shared: false,
             at: Timestamp::UNIX_EPOCH.checked_add(state.start.elapsed()).unwrap(),
         }

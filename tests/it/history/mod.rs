@@ -37,11 +37,11 @@ fn every_history_keeps_the_rules() {
         return run(seed);
     }
     let seeds = variable("JOBGATE_SEEDS").unwrap_or(SEEDS);
-    let threads = thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
-        for first in 0..threads {
+        for first in (0..seeds).take(threads) {
             scope.spawn(move || {
-                for seed in (first..seeds).step_by(threads as usize) {
+                for seed in (first..seeds).step_by(threads) {
                     let result = std::panic::catch_unwind(|| run(seed));
                     assert!(
                         result.is_ok(),

@@ -97,8 +97,8 @@ impl Viewer {
             let history = self.watch(&watches, &world, resumed).await;
             let again = match &history.outcome {
                 Outcome::Refused(Refusal::Failed(error)) => !error.is_lasting(),
-                Outcome::Refused(Refusal::Overloaded) => true,
-                Outcome::Ended(End::Expired | End::OutOfPatience(_)) => true,
+                Outcome::Refused(Refusal::Overloaded)
+                | Outcome::Ended(End::Expired | End::OutOfPatience(_)) => true,
                 Outcome::Refused(_) | Outcome::Ended(_) | Outcome::Drained => false,
                 Outcome::Left => self.rng.bool(),
             };

@@ -24,6 +24,7 @@ pub(super) struct View {
     pub(super) job: String,
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the watches want it")]
 pub(super) fn view(job: &Job) -> Option<View> {
     Some(View {
         step: job.entities["step"].parse().unwrap(),
@@ -236,6 +237,8 @@ impl State {
             result: result.map(Arc::new).map_err(Arc::new),
             attempts: 1,
             http_status: Some(200),
+            request_id: None,
+            took: Duration::ZERO,
             shared: false,
             at,
         };

@@ -18,6 +18,9 @@ use super::Upstream;
 /// The token the tests send.
 pub(crate) const TOKEN: &str = "gAAAAAB-the-callers-own-token";
 
+/// The path of GetJob.
+pub(crate) const GET_JOB: &str = "/jobgate.v1.JobService/GetJob";
+
 /// A running gateway.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
@@ -111,6 +114,24 @@ impl Gateway {
         let origin = format!("http://{}", self.address).parse().unwrap();
         let mut client = JobServiceClient::with_origin(http, origin);
         Ok(client.get_job(request).await?.into_inner())
+    }
+
+    /// The head of the answer to a call whose body is sent as it is.
+    pub(crate) async fn raw(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: axum::body::Body,
+    ) -> http::HeaderMap {
+        let http = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let mut request = http::Request::post(format!("http://{}{path}", self.address))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("x-auth-token", TOKEN);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        http.request(request.body(body).unwrap()).await.unwrap().headers().clone()
     }
 
     /// Waits for its end.

@@ -1,6 +1,7 @@
 //! What the tests are written in.
 
 pub(crate) mod gateway;
+pub(crate) mod program;
 pub(crate) mod upstream;
 
 use tonic::Status;
