@@ -7,6 +7,12 @@ use tonic::{Status, TimeoutExpired, transport::Channel};
 
 use super::{address::Address, error::Error};
 
+/// How often the server is asked whether it is still there, while a call is open.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long it may take to answer.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// One server, and the time there is for all of a call, the connecting included.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
@@ -29,7 +35,12 @@ impl Peer {
 
     /// Connects. Has no limit of its own, see [`Peer::in_time`].
     pub(crate) async fn connect(&self) -> Result<Channel, Error> {
-        let connected = self.address.endpoint().connect().await;
+        let endpoint = self.address.endpoint();
+        // Only so can a watch know that the other side has gone without a word.
+        let endpoint = endpoint
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        let connected = endpoint.connect().await;
         connected.map_err(|error| self.unreachable(&error))
     }
 
@@ -53,7 +64,8 @@ impl Peer {
         }
     }
 
-    fn timed_out(&self) -> Error {
+    /// The error of a wait that took too long.
+    pub(crate) fn timed_out(&self) -> Error {
         Error::TimedOut { address: self.address.clone(), after: self.after }
     }
 

@@ -1,8 +1,11 @@
 //! Where text goes: stdout and stderr, with or without colour.
 
-use std::io::{self, Write as _};
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write as _},
+};
 
-use anstream::{AutoStream, ColorChoice};
+use anstream::{AutoStream, ColorChoice, adapter::strip_str};
 use clap::ValueEnum;
 
 /// The values of `--color`.
@@ -38,6 +41,27 @@ impl Console {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other,
         }
+    }
+
+    /// Whether stdout is a terminal on which text can be replaced.
+    pub(crate) fn is_live() -> bool {
+        io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// How many lines the terminal shows.
+    pub(crate) fn height() -> usize {
+        terminal_size::terminal_size().map_or(24, |(_, rows)| rows.0.into())
+    }
+
+    /// Writes a text to a terminal in place of the last lines. A long line ends at the edge, lest
+    /// the next replacement count wrongly.
+    pub(crate) fn replace(self, lines: usize, text: &str) -> io::Result<()> {
+        let colors =
+            AutoStream::new(io::stdout(), self.choice).current_choice() != ColorChoice::Never;
+        let text = if colors { text.to_owned() } else { strip_str(text).to_string() };
+        let up = if lines > 0 { format!("\x1b[{lines}F") } else { String::new() };
+        let mut out = io::stdout().lock();
+        write!(out, "{up}\x1b[J\x1b[?7l{text}\n\x1b[?7h").and_then(|()| out.flush())
     }
 
     /// Whether text on stderr keeps its colours.

@@ -1,20 +1,23 @@
 //! `jobgate demo`: simulator and gateway in this process, and a backup job followed to its end.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{env, net::SocketAddr, path::Path, time::Duration};
 
-use jiff::Timestamp;
 use jobgate::{
-    grpc,
-    proto::v1::{GetJobRequest, Job, job_service_client::JobServiceClient},
-    server,
+    grpc, server,
     simulator::{self, Script},
     upstream::{self, BaseUrl},
-    watch,
 };
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
-use tonic::{Request, metadata::MetadataValue};
+use tonic::metadata::MetadataValue;
 
-use super::{client::Peer, console::Console, error::Error, exit::Exit, render, signals, token};
+use super::{
+    console::Console,
+    error::Error,
+    exit::Exit,
+    signals,
+    target::{Output, Target},
+    watch::{self, Screen},
+};
 
 const PROJECT: &str = "demo";
 const TOKEN: &str = "demo-token";
@@ -52,11 +55,12 @@ impl Demo {
         runtime.block_on(async {
             let mut signals = signals::Signals::listen()?;
             let stage = Stage::set().await?;
+            let job_id = start_backup(stage.rest).await.map_err(Error::Demo)?;
             let exit = tokio::select! {
-                exit = play(&stage, console) => exit?,
+                exit = play(&stage, &job_id, console) => exit?,
                 () = signals.next() => return Ok(Exit::Error),
             };
-            console.print(&stage.commands(keep)).map_err(Error::Output)?;
+            console.print(&stage.commands(&job_id, keep)).map_err(Error::Output)?;
             if keep {
                 signals.next().await;
             }
@@ -66,40 +70,19 @@ impl Demo {
     }
 }
 
-async fn play(stage: &Stage, console: Console) -> Result<Exit, Error> {
+async fn play(stage: &Stage, job_id: &str, console: Console) -> Result<Exit, Error> {
     let print = |text: &str| console.print(text).map_err(Error::Output);
     print(&format!("A cloud's REST API, simulated, at http://{}", stage.rest))?;
     print(&format!("jobgate, gRPC, at http://{}\n", stage.gateway))?;
-    let job_id = start_backup(stage.rest).await.map_err(Error::Demo)?;
-    print(&format!("POST /v2/{PROJECT}/cloudbackups started job {job_id}"))?;
+    print(&format!("POST /v2/{PROJECT}/cloudbackups started job {job_id}; watching it:\n"))?;
     let address = format!("http://{}", stage.gateway);
     let address = address.parse().map_err(|_| Error::Demo("no address".to_owned()))?;
-    let peer = Peer::new(address, LONGEST);
-    let job = peer.in_time(follow(&peer, &job_id, console)).await?;
-    Ok(Exit::of(&job))
-}
-
-/// Asks for the job until it ends, and prints it whenever it has changed.
-async fn follow(peer: &Peer, job_id: &str, console: Console) -> Result<Job, Error> {
-    let mut client = JobServiceClient::new(peer.connect().await?);
-    let mut last = None;
-    loop {
-        let message = GetJobRequest { project_id: PROJECT.into(), job_id: job_id.into() };
-        let mut request = Request::new(message);
-        request.metadata_mut().insert(token::KEY, MetadataValue::from_static(TOKEN));
-        request.set_timeout(peer.time_left());
-        let answer = client.get_job(request).await;
-        let job = answer.map_err(|status| peer.error(status))?.into_inner();
-        if last.as_ref() != Some(&job) {
-            let tree = render::tree(&job, Timestamp::now());
-            console.print(&format!("\n{tree}")).map_err(Error::Output)?;
-        }
-        if Exit::of(&job) != Exit::JobNotEnded {
-            return Ok(job);
-        }
-        last = Some(job);
-        tokio::time::sleep(INTERVAL).await;
-    }
+    let target = Target::new(job_id.to_owned(), PROJECT, address);
+    let steps = watch::follow(target, Some(MetadataValue::from_static(TOKEN)));
+    let watched = watch::watch(steps, Screen::new(console, Output::Tree));
+    timeout(LONGEST, watched)
+        .await
+        .unwrap_or_else(|_| Err(Error::Demo("the job did not end".to_owned())))
 }
 
 /// Starts a backup over REST, as a user of the cloud would.
@@ -132,7 +115,10 @@ impl Stage {
             drain_timeout: Duration::from_secs(2),
             grpc: grpc::Config {
                 timeout: Duration::from_secs(30),
-                watch: watch::Config { poll_min: INTERVAL, ..watch::Config::default() },
+                watch: jobgate::watch::Config {
+                    poll_min: INTERVAL,
+                    ..jobgate::watch::Config::default()
+                },
             },
             upstream: upstream::Config {
                 base,
@@ -153,21 +139,30 @@ impl Stage {
     }
 
     /// The commands with which one can go on.
-    fn commands(&self, running: bool) -> String {
+    fn commands(&self, job_id: &str, running: bool) -> String {
         let Self { rest, gateway, .. } = self;
+        let program = program();
         let first = if running {
             "Go on with these, and end with Ctrl-C:"
         } else {
-            "Run `jobgate demo --keep` to leave it running and try these with its addresses:"
+            "With --keep it would still run, and you could go on with commands like these:"
         };
+        let get = r#"{"project_id":"demo","job_id":"odd"}"#;
+        let watch = format!(r#"{{"project_id":"{PROJECT}","job_id":"{job_id}"}}"#);
         format!(
-            "\n{first}\n\n  \
-             JOBGATE_TOKEN={TOKEN} jobgate get finished --project {PROJECT} \
-             --gateway http://{gateway}\n\n  \
-             grpcurl -plaintext -H 'x-auth-token: {TOKEN}' \\\n    \
-             -d '{{\"project_id\":\"{PROJECT}\",\"job_id\":\"odd\"}}' \\\n    \
-             {gateway} jobgate.v1.JobService/GetJob\n\n  \
-             curl -H 'X-Auth-Token: {TOKEN}' http://{rest}/v1/{PROJECT}/jobs/failed"
+            "\n{first}\n\n\
+             export JOBGATE_TOKEN={TOKEN} JOBGATE_PROJECT={PROJECT} \
+             JOBGATE_GATEWAY=http://{gateway}\n\
+             {program} get {job_id}\n\
+             {program} get failed\n\
+             {program} watch endless --output json\n\n\
+             grpcurl -plaintext -H 'x-auth-token: {TOKEN}' -d '{get}' \\\n  \
+             {gateway} jobgate.v1.JobService/GetJob\n\
+             grpcurl -plaintext -H 'x-auth-token: {TOKEN}' -d '{watch}' \\\n  \
+             {gateway} jobgate.v1.JobService/WatchJob\n\n\
+             curl -H 'X-Auth-Token: {TOKEN}' http://{rest}/v1/{PROJECT}/jobs/{job_id}\n\
+             curl -H 'X-Auth-Token: {TOKEN}' http://{rest}/v2/{PROJECT}/cloudbackups \\\n  \
+             -d '{BACKUP}'"
         )
     }
 
@@ -178,4 +173,19 @@ impl Stage {
             let _ = timeout(Duration::from_secs(3), task).await;
         }
     }
+}
+
+/// How to call this program from here.
+fn program() -> String {
+    let found = env::current_exe().ok().map(|path| {
+        let here = env::current_dir().unwrap_or_default();
+        let path = match path.strip_prefix(&here) {
+            Ok(below) => Path::new(".").join(below),
+            Err(_) => path,
+        };
+        path.display().to_string()
+    });
+    let path = found.unwrap_or_else(|| "jobgate".to_owned());
+    let plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }

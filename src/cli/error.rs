@@ -19,6 +19,9 @@ pub(crate) enum Error {
     /// The gateway answered with an error.
     #[error("the call failed")]
     Rpc(#[source] Status),
+    /// The watch ended well, but the job has not.
+    #[error("the gateway ended the watch of a job that has not ended")]
+    EndedEarly,
     /// The output could not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
@@ -48,6 +51,7 @@ impl Error {
         match self {
             Self::Bind(_)
             | Self::Demo(_)
+            | Self::EndedEarly
             | Self::Rpc(_)
             | Self::Output(_)
             | Self::Runtime(_)

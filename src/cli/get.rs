@@ -1,15 +1,22 @@
 //! `jobgate get`: asks a gateway for one job, once.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::Timestamp;
 use jobgate::proto::v1::{GetJobRequest, Job, job_service_client::JobServiceClient};
 use tonic::Request;
 
 use super::{
-    address::Address, client::Peer, console::Console, duration, error::Error, exit, exit::Exit,
-    render, token, token::Token,
+    client::Peer,
+    console::Console,
+    duration,
+    error::Error,
+    exit,
+    exit::Exit,
+    render,
+    target::{Output, Target},
+    token,
 };
 
 /// Show one job as it is now
@@ -19,27 +26,13 @@ use super::{
 #[derive(Args, Debug)]
 #[command(after_help = manual_end())]
 pub(crate) struct Get {
-    /// The job's id
-    #[arg(value_name = "JOB")]
-    job: String,
-
-    /// The id of the project the job belongs to
-    #[arg(long, env = "JOBGATE_PROJECT", value_name = "ID")]
-    project: String,
-
-    /// The gateway
-    #[arg(
-        long,
-        env = "JOBGATE_GATEWAY",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:50051"
-    )]
-    gateway: Address,
+    #[command(flatten)]
+    target: Target,
 
     /// The time for the whole call, such as 250ms, 30s or 5m
     #[arg(
         long,
-        env = "JOBGATE_TIMEOUT",
+        env = "JOBGATE_CLIENT_TIMEOUT",
         value_name = "DURATION",
         value_parser = duration::parse,
         default_value = "30s"
@@ -49,19 +42,6 @@ pub(crate) struct Get {
     /// How to show the job
     #[arg(long, env = "JOBGATE_OUTPUT", value_enum, value_name = "FORM", default_value_t)]
     output: Output,
-
-    /// Read the token from this file, `-` for stdin, instead of from `JOBGATE_TOKEN`
-    #[arg(long, env = "JOBGATE_TOKEN_FILE", value_name = "PATH")]
-    token_file: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Output {
-    /// For people
-    #[default]
-    Tree,
-    /// The protobuf JSON of the contract's `Job`
-    Json,
 }
 
 impl Get {
@@ -80,10 +60,12 @@ impl Get {
     }
 
     async fn fetch(self) -> Result<Job, Error> {
-        let Self { job, project, gateway, timeout, output: _, token_file } = self;
+        let Self { target, timeout, output: _ } = self;
+        let token = target.token()?;
+        let Target { job, project, gateway, .. } = target;
         let mut request = Request::new(GetJobRequest { project_id: project, job_id: job });
-        if let Some(token) = Token::find(token_file.as_deref())? {
-            request.metadata_mut().insert(token::KEY, token.metadata()?);
+        if let Some(token) = token {
+            request.metadata_mut().insert(token::KEY, token);
         }
         // After the token: typing one into stdin takes its time.
         let peer = Peer::new(gateway, timeout);

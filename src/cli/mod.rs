@@ -13,7 +13,9 @@ mod render;
 mod serve;
 mod signals;
 mod simulate;
+mod target;
 mod token;
+mod watch;
 
 use clap::{
     Parser, Subcommand,
@@ -54,6 +56,7 @@ enum Command {
     Demo(demo::Demo),
     Simulate(simulate::Simulate),
     Get(get::Get),
+    Watch(watch::Watch),
     Health(health::Health),
 }
 
@@ -87,6 +90,7 @@ pub(crate) fn run(cli: Cli) -> Exit {
         Command::Demo(demo) => demo.run(console),
         Command::Simulate(simulate) => on_one_thread(simulate.run(console)),
         Command::Get(get) => on_one_thread(get.run(console)),
+        Command::Watch(watch) => on_one_thread(watch.run(console)),
         Command::Health(health) => on_one_thread(health.run(console)),
     };
     outcome.unwrap_or_else(|error| {

@@ -16,5 +16,6 @@ mod retries;
 mod sharing;
 mod simulator;
 mod support;
+mod watch_command;
 mod watching;
 mod wire;

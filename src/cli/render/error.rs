@@ -18,6 +18,14 @@ pub(crate) fn failure(status: &Status) -> String {
     Failure(status).to_string()
 }
 
+/// Renders an error of the upstream, as a watch tells it, on one line.
+pub(crate) fn upstream_trouble(status: &Status) -> String {
+    let details = status.get_error_details();
+    let reason = details.error_info().map_or("", |info| info.reason.as_str());
+    let reason = if reason.is_empty() { String::new() } else { format!(" ({})", Plain(reason)) };
+    format!("{}{reason}: {}", code_name(status.code()), Plain(status.message()))
+}
+
 /// Renders any other error with its causes.
 pub(crate) fn trouble(error: &dyn Error) -> String {
     let causes: Vec<_> = iter::successors(Some(error), |&error| error.source())
@@ -51,6 +59,10 @@ impl fmt::Display for Failure<'_> {
         }
         if let Some(request) = details.request_info() {
             line(f, "upstream request id:", Plain(&request.request_id))?;
+        }
+        let own_id = self.0.metadata().get("x-request-id").and_then(|id| id.to_str().ok());
+        if let Some(id) = own_id {
+            line(f, "request id:", Plain(id))?;
         }
         for violation in details.bad_request().iter().flat_map(|bad| &bad.field_violations) {
             let wrong = Plain(&violation.description);

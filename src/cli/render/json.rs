@@ -10,7 +10,7 @@ use super::{text::steers, time::timestamp};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct JobJson<'a> {
+pub(super) struct JobJson<'a> {
     job_id: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     job_type: &'a str,
@@ -69,7 +69,7 @@ impl From<i32> for StatusJson {
 }
 
 /// Protobuf writes no fraction, or one of 3, 6 or 9 digits.
-fn time(sent: Option<&prost_types::Timestamp>) -> Option<String> {
+pub(super) fn time(sent: Option<&prost_types::Timestamp>) -> Option<String> {
     let time = timestamp(sent)?;
     let nanos = time.subsec_nanosecond();
     let digits = match nanos {
@@ -83,7 +83,7 @@ fn time(sent: Option<&prost_types::Timestamp>) -> Option<String> {
 
 /// JSON asks to escape the first 32 control characters only. The others are as good at steering a
 /// terminal, and escaped the text still means the same.
-fn escaped(json: &str) -> String {
+pub(super) fn escaped(json: &str) -> String {
     json.chars().fold(String::with_capacity(json.len()), |mut text, c| {
         if c != '\n' && steers(c) {
             // All of them fit in four digits, and writing to a String can't fail.

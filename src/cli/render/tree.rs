@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jobgate::proto::v1::{Job, JobStatus};
 
 use super::{
+    chart::Chart,
     text::{BAD, FAINT, GOOD, ODD, Plain, UNDER_WAY},
     time::{Span, span, timestamp},
 };
@@ -17,6 +18,10 @@ const LABEL_WIDTH: usize = 11;
 struct Tree<'a> {
     job: &'a Job,
     now: Timestamp,
+    /// Whether all is shown, or only how the jobs stand.
+    whole: bool,
+    /// The bars, and the column they stand in.
+    chart: Option<(Chart, usize)>,
 }
 
 /// What stands left of a job's lines.
@@ -26,72 +31,117 @@ struct Margin<'a> {
     others: &'a str,
 }
 
-/// Renders a job. `now` is the time up to which a job under way is said to have taken.
+/// Renders a job with all that is known of it. `now` is the time up to which a job under way is
+/// said to have taken.
 pub(crate) fn tree(job: &Job, now: Timestamp) -> String {
-    let mut text = Tree { job, now }.to_string();
-    // The line end of the last row; texts go without.
-    text.pop();
-    text
+    Tree::new(job, now, true).render()
+}
+
+/// Renders a line for each job, and what went wrong.
+pub(crate) fn sketch(job: &Job, now: Timestamp) -> String {
+    Tree::new(job, now, false).render()
+}
+
+impl<'a> Tree<'a> {
+    fn new(job: &'a Job, now: Timestamp, whole: bool) -> Self {
+        let chart = Chart::of(job, now).map(|chart| (chart, widest(job, 0)));
+        Self { job, now, whole, chart }
+    }
+
+    fn render(&self) -> String {
+        let mut text = self.to_string();
+        // The line end of the last row; texts go without.
+        text.pop();
+        text
+    }
+
+    fn branch(&self, f: &mut fmt::Formatter<'_>, job: &Job, margin: Margin<'_>) -> fmt::Result {
+        if !margin.first.is_empty() {
+            write!(f, "{FAINT}{}{FAINT:#}", margin.first)?;
+        }
+        self.title(f, job, margin.first.chars().count())?;
+        let trunk = if job.sub_jobs.is_empty() { "   " } else { "│  " };
+        let below = format!("{}{trunk}", margin.others);
+        if self.whole {
+            rows(f, job, &below)?;
+        }
+        errors(f, job, &below)?;
+        for (index, sub_job) in job.sub_jobs.iter().enumerate() {
+            let (corner, below) = if index + 1 == job.sub_jobs.len() {
+                ("└─ ", "   ")
+            } else {
+                ("├─ ", "│  ")
+            };
+            let margin = Margin {
+                first: &format!("{}{corner}", margin.others),
+                others: &format!("{}{below}", margin.others),
+            };
+            self.branch(f, sub_job, margin)?;
+        }
+        Ok(())
+    }
+
+    fn title(&self, f: &mut fmt::Formatter<'_>, job: &Job, indent: usize) -> fmt::Result {
+        let head = Head::of(job);
+        let Head { style, word, note, job_type } = &head;
+        write!(f, "{style}{word}{style:#}{FAINT}{note}{FAINT:#}{job_type}")?;
+        let span = span(job, self.now);
+        if let Some((chart, column)) = &self.chart
+            && span.is_some()
+        {
+            let gap = column - indent - head.width();
+            write!(f, "{:gap$}  {style}{}{style:#}", "", chart.bar(job))?;
+        }
+        match span {
+            Some(Span::Over(length)) => write!(f, "  {length:#}")?,
+            Some(Span::SoFar(length)) => write!(f, "  {length:#} so far")?,
+            None => {}
+        }
+        writeln!(f)
+    }
 }
 
 impl fmt::Display for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let margin = Margin { first: "", others: "" };
-        branch(f, self.job, self.now, margin)
+        self.branch(f, self.job, Margin { first: "", others: "" })
     }
 }
 
-fn branch(
-    f: &mut fmt::Formatter<'_>,
-    job: &Job,
-    now: Timestamp,
-    margin: Margin<'_>,
-) -> fmt::Result {
-    if !margin.first.is_empty() {
-        write!(f, "{FAINT}{}{FAINT:#}", margin.first)?;
-    }
-    title(f, job, now)?;
+/// What a job's line begins with.
+struct Head {
+    style: Style,
+    word: String,
+    note: &'static str,
+    job_type: String,
+}
 
-    let trunk = if job.sub_jobs.is_empty() { "   " } else { "│  " };
-    rows(f, job, &format!("{}{trunk}", margin.others))?;
-
-    for (index, sub_job) in job.sub_jobs.iter().enumerate() {
-        let (corner, below) =
-            if index + 1 == job.sub_jobs.len() { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        let margin = Margin {
-            first: &format!("{}{corner}", margin.others),
-            others: &format!("{}{below}", margin.others),
+impl Head {
+    fn of(job: &Job) -> Self {
+        let (style, word, note) = match job.status() {
+            JobStatus::Success => (GOOD, "SUCCESS", ""),
+            JobStatus::Fail => (BAD, "FAIL", ""),
+            JobStatus::Running => (UNDER_WAY, "RUNNING", ""),
+            JobStatus::Init => (UNDER_WAY, "INIT", ""),
+            JobStatus::Unspecified if job.status_text.is_empty() => (ODD, "(no status)", ""),
+            JobStatus::Unspecified => (ODD, job.status_text.as_str(), " (unknown status)"),
         };
-        branch(f, sub_job, now, margin)?;
+        let word = Plain(word).to_string();
+        let job_type = match job.job_type.as_str() {
+            "" => String::new(),
+            some => format!("  {}", Plain(some)),
+        };
+        Self { style, word, note, job_type }
     }
-    Ok(())
+
+    fn width(&self) -> usize {
+        [&self.word, self.note, &self.job_type].into_iter().map(|it| it.chars().count()).sum()
+    }
 }
 
-fn title(f: &mut fmt::Formatter<'_>, job: &Job, now: Timestamp) -> fmt::Result {
-    let (style, word) = match job.status() {
-        JobStatus::Success => (GOOD, "SUCCESS"),
-        JobStatus::Fail => (BAD, "FAIL"),
-        JobStatus::Running => (UNDER_WAY, "RUNNING"),
-        JobStatus::Init => (UNDER_WAY, "INIT"),
-        JobStatus::Unspecified => (ODD, job.status_text.as_str()),
-    };
-    if word.is_empty() {
-        write!(f, "{ODD}(no status){ODD:#}")?;
-    } else {
-        write!(f, "{style}{}{style:#}", Plain(word))?;
-        if job.status() == JobStatus::Unspecified {
-            write!(f, " {FAINT}(unknown status){FAINT:#}")?;
-        }
-    }
-    if !job.job_type.is_empty() {
-        write!(f, "  {}", Plain(&job.job_type))?;
-    }
-    match span(job, now) {
-        Some(Span::Over(length)) => write!(f, "  {length:#}")?,
-        Some(Span::SoFar(length)) => write!(f, "  {length:#} so far")?,
-        None => {}
-    }
-    writeln!(f)
+/// The width of the longest beginning of a line in a tree.
+fn widest(job: &Job, indent: usize) -> usize {
+    let below = job.sub_jobs.iter().map(|sub_job| widest(sub_job, indent + 3));
+    below.fold(indent + Head::of(job).width(), usize::max)
 }
 
 fn rows(f: &mut fmt::Formatter<'_>, job: &Job, margin: &str) -> fmt::Result {
@@ -105,7 +155,10 @@ fn rows(f: &mut fmt::Formatter<'_>, job: &Job, margin: &str) -> fmt::Result {
     if let Some(end) = timestamp(job.end_time.as_ref()) {
         row(f, margin, "end", plain, format_args!("{end:.3}"))?;
     }
-    entities(f, job, margin)?;
+    entities(f, job, margin)
+}
+
+fn errors(f: &mut fmt::Formatter<'_>, job: &Job, margin: &str) -> fmt::Result {
     if let Some(code) = &job.error_code {
         row(f, margin, "error_code", BAD, Plain(code))?;
     }

@@ -57,18 +57,18 @@ fn a_job_with_sub_jobs() {
         ..job(JobStatus::Running, "bksCreateBackup", "4010b39b")
     };
     let expected = "\
-RUNNING  bksCreateBackup  5m 50s so far
+RUNNING  bksCreateBackup    ━━━━━━━━━━━━━━━━━━━━━━━━  5m 50s so far
 │  id           4010b39b
 │  begin        2016-01-28T16:14:09.466Z
 │  entities     backup_id               (empty)
 │               bks_create_volume_name  autobk
 │               volume_id               7e5f
-├─ SUCCESS  createSnapshot  1s 34ms
+├─ SUCCESS  createSnapshot  ━                         1s 34ms
 │     id           b0
 │     begin        2016-01-28T16:14:09.466Z
 │     end          2016-01-28T16:14:10.500Z
 │     entities     snapshot_id  a77a96bf
-├─ RUNNING  copyData  5m so far
+├─ RUNNING  copyData           ━━━━━━━━━━━━━━━━━━━━━  5m so far
 │  │  id           b1
 │  │  begin        2016-01-28T16:15:00.000Z
 │  └─ INIT  verify
