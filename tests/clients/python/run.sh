@@ -14,4 +14,5 @@ trap 'rm -rf "$work"' EXIT
 "$here/.venv/bin/python" -m grpc_tools.protoc -I "$top/proto" \
   --python_out="$work" --grpc_python_out="$work" \
   "$top/proto/jobgate/v1/jobs.proto" "$top/proto/jobgate/v1/errors.proto"
-PYTHONPATH="$work" JOBGATE_BIN="$jobgate" "$here/.venv/bin/python" -m unittest -v "$here/test_getjob.py"
+cd "$here"
+PYTHONPATH="$work" JOBGATE_BIN="$jobgate" "$here/.venv/bin/python" -m unittest -v

@@ -1,10 +1,5 @@
 """GetJob, health and reflection as grpcio sees them."""
 
-import os
-import pathlib
-import re
-import signal
-import subprocess
 import unittest
 
 import grpc
@@ -17,41 +12,14 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from grpc_status import rpc_status
 
 from jobgate.v1 import jobs_pb2, jobs_pb2_grpc
-
-HERE = pathlib.Path(__file__).parent
-BIN = os.environ["JOBGATE_BIN"]
-TOKEN = (("x-auth-token", "python-token"),)
-
-
-def start(*args):
-    """Starts a server; returns the process and its first line that matches an address."""
-    process = subprocess.Popen(
-        [BIN, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    for line in process.stdout:
-        found = re.search(r"(127\.0\.0\.1:\d+)", line)
-        if found and ("REST API" in line or "serving" in line):
-            return process, found.group(1)
-    raise AssertionError(f"{args} did not start")
-
-
-def stop(process):
-    process.send_signal(signal.SIGTERM)
-    rest = process.stdout.read()
-    process.stdout.close()
-    return process.wait(30), rest
+from servers import TOKEN, serve, simulate, stop
 
 
 class GetJob(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.simulator, rest = start(
-            "simulate", "--listen", "127.0.0.1:0", "--script", str(HERE / "script.toml")
-        )
-        cls.gateway, cls.address = start(
-            "serve", "--upstream", f"http://{rest}", "--listen", "127.0.0.1:0",
-            "--admin-listen", "off", "--log-format", "json",
-        )
+        cls.simulator, rest = simulate()
+        cls.gateway, cls.address = serve(rest)
         cls.channel = grpc.insecure_channel(cls.address)
         cls.stub = jobs_pb2_grpc.JobServiceStub(cls.channel)
 
