@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&server)?;
     tonic_prost_build::configure()
         .build_client(false)
+        .codec_path("crate::proto::LeanCodec")
         .out_dir(server)
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .extern_path(".jobgate.v1", "crate::proto::v1")

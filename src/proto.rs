@@ -1,10 +1,14 @@
 //! Generated code, fenced: the messages and services of `proto/`.
 
+use std::marker::PhantomData;
+
 use bytes::{Buf, BufMut, Bytes};
 use prost::{
     DecodeError, Message,
     encoding::{DecodeContext, WireType},
 };
+use tonic::codec::{BufferSettings, Codec};
+use tonic_prost::{ProstDecoder, ProstEncoder};
 
 /// The jobgate contract.
 pub mod v1 {
@@ -32,6 +36,44 @@ pub mod health {
 
 /// The encoded descriptor set of all of the above, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The usual codec with small buffers, one of which stays with each open stream.
+///
+/// A job takes some hundred bytes; the usual 8 KiB would be most of what an idle watch costs. A
+/// larger message makes its buffer grow.
+#[derive(Clone, Copy, Debug)]
+pub struct LeanCodec<T, U>(PhantomData<(T, U)>);
+
+impl<T, U> Default for LeanCodec<T, U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T, U> Codec for LeanCodec<T, U>
+where
+    T: Message + Send + 'static,
+    U: Message + Default + Send + 'static,
+{
+    type Encode = T;
+    type Decode = U;
+    type Encoder = ProstEncoder<T>;
+    type Decoder = ProstDecoder<U>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstEncoder::new(BufferSettings::new(BUFFER, YIELD_THRESHOLD))
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstDecoder::new(BufferSettings::new(BUFFER, YIELD_THRESHOLD))
+    }
+}
+
+/// What a buffer begins with and grows by.
+const BUFFER: usize = 1 << 10;
+
+/// How many bytes of messages are gathered before they are sent; as usual.
+const YIELD_THRESHOLD: usize = 32 << 10;
 
 /// A [`v1::WatchJobResponse`], some of it encoded already.
 ///
