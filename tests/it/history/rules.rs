@@ -19,6 +19,7 @@ pub(super) fn check(history: &History, config: &Config, world: &World) {
     ok_means_finished(history);
     no_silence_beyond_the_heartbeat(history, config);
     ends_are_in_time(history, config);
+    only_what_may_pass_is_borne(history);
 }
 
 /// Checks the watches of one viewer, each of which went on where the last one was cut off.
@@ -130,5 +131,20 @@ fn ends_are_in_time(history: &History, config: &Config) {
         // Opening takes a poll's time, and no poll here takes longer than this.
         let longest = config.max_age + Duration::from_secs(13) + TICK;
         assert!(lived <= longest, "a watch of {lived:?}");
+    }
+}
+
+fn only_what_may_pass_is_borne(history: &History) {
+    for told in &history.told {
+        if let Event::Heartbeat { trouble: Some(error), .. } = &told.event {
+            assert!(!error.is_lasting(), "borne: {error:?}");
+        }
+    }
+    match &history.outcome {
+        Outcome::Ended(End::OutOfPatience(error)) => {
+            assert!(!error.is_lasting(), "borne: {error:?}");
+        }
+        Outcome::Ended(End::Failed(error)) => assert!(error.is_lasting(), "not borne: {error:?}"),
+        _ => {}
     }
 }
