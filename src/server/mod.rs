@@ -119,8 +119,12 @@ fn grpc_routes(jobs: &grpc::Jobs, health: &Health, timeout: Duration) -> Result<
         .add_service(health.service())
         .add_service(reflection().build_v1().map_err(BindError::Reflection)?)
         .add_service(reflection().build_v1alpha().map_err(BindError::Reflection)?);
-    Ok(routes
-        .into_axum_router()
+    Ok(layered(routes.into_axum_router(), timeout))
+}
+
+/// What surrounds every call.
+fn layered(routes: Router, timeout: Duration) -> Router {
+    routes
         .fallback(async |request: Request| {
             CallRecord::of(request.extensions()).refuse::<Body>(&grpc::Error::MethodNotImplemented)
         })
@@ -134,7 +138,7 @@ fn grpc_routes(jobs: &grpc::Jobs, health: &Health, timeout: Duration) -> Result<
         .layer(SetSensitiveRequestHeadersLayer::new([
             http::HeaderName::from_static("x-auth-token"),
             http::header::AUTHORIZATION,
-        ])))
+        ]))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
@@ -183,5 +187,28 @@ impl Bound {
         // Last, so that probes hear of the drain while it lasts.
         admin.cut().await;
         tracing::info!("stopped");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::post;
+    use tonic_types::StatusExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_costs_one_call_and_tells_nothing() {
+        let panics = post(async || -> () { panic!("a secret") });
+        let routes = layered(Router::new().route("/x", panics), Duration::from_secs(30));
+        for _ in 0..2 {
+            let request = Request::post("/x").body(Body::empty()).unwrap();
+            let response = routes.clone().oneshot(request).await.unwrap();
+            let status = tonic::Status::from_header_map(response.headers()).unwrap();
+            assert_eq!(status.code(), tonic::Code::Internal);
+            assert_eq!(status.get_details_error_info().unwrap().reason, "INTERNAL");
+            assert!(!status.message().contains("secret"));
+        }
     }
 }

@@ -112,3 +112,15 @@ async fn the_demo_ends_by_itself_with_the_job() {
         assert!(stdout.contains(part), "{stdout}");
     }
 }
+
+#[tokio::test]
+async fn colour_comes_when_it_is_asked_for() {
+    let simulator = Simulator::new().await;
+    let server = Server::new(&simulator.address, &[]).await;
+    let gateway = format!("http://{}", server.address);
+    let get = ["get", "finished", "--project", "demo", "--gateway", &gateway, "--color"];
+    for (when, colored) in [("always", true), ("never", false), ("auto", false)] {
+        let done = output(&[&get[..], &[when]].concat()).await;
+        assert_eq!(done.stdout.contains(&0x1b), colored, "{when}");
+    }
+}
