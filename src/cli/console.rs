@@ -35,12 +35,17 @@ impl Console {
 
     /// Writes a text and a line end to stdout. A reader that has seen enough is no error.
     pub(crate) fn print(self, text: &str) -> io::Result<()> {
-        let mut out = AutoStream::new(io::stdout().lock(), self.choice);
-        let written = writeln!(out, "{text}").and_then(|()| out.flush());
-        match written {
+        match self.line(text) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other,
         }
+    }
+
+    /// Writes one of many lines to stdout. A reader that has seen enough is an error: there is
+    /// nobody to write the next one for.
+    pub(crate) fn line(self, text: &str) -> io::Result<()> {
+        let mut out = AutoStream::new(io::stdout().lock(), self.choice);
+        writeln!(out, "{text}").and_then(|()| out.flush())
     }
 
     /// Whether stdout is a terminal on which text can be replaced.

@@ -120,6 +120,20 @@ async fn the_time_limit_has_a_code_of_its_own() {
 }
 
 #[tokio::test]
+async fn it_ends_with_its_reader() {
+    let states = ["a", "b"].map(|text| Reply::state("RUNNING", text));
+    let upstream = Upstream::new(states).await;
+    let gateway = Gateway::with(restless(&upstream)).await;
+    let mut process = command(gateway.address, &[]).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    assert!(lines.next_line().await.unwrap().unwrap().ends_with("RUNNING  a"));
+    drop(lines);
+    upstream.goes_on_with([Reply::state("RUNNING", "c")]);
+    let done = process.wait_with_output().await.unwrap();
+    assert_eq!((done.status.code(), done.stderr.as_slice()), (Some(4), &b""[..]));
+}
+
+#[tokio::test]
 async fn what_no_repeat_can_mend_ends_it() {
     let body = r#"{"error":{"code":"common.0011","message":"query job fail"}}"#;
     let upstream = Upstream::new([Reply::json(404, body)]).await;

@@ -3,7 +3,7 @@
 mod follow;
 mod screen;
 
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
 use clap::Args;
 use futures_util::StreamExt as _;
@@ -57,7 +57,15 @@ impl Watch {
         let Self { target, timeout, output } = self;
         let screen = Screen::new(console, output);
         let token = target.token()?;
-        let watched = watch(follow(target, token), screen);
+        let watched = async {
+            match watch(follow(target, token), screen).await {
+                // Who reads the lines has seen enough.
+                Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                    Ok(Exit::JobNotEnded)
+                }
+                other => other,
+            }
+        };
         match timeout {
             None => watched.await,
             Some(timeout) => time::timeout(timeout, watched).await.unwrap_or_else(|_| {

@@ -63,7 +63,7 @@ impl Screen {
             Form::Live { .. } => self.draw(false),
             Form::Json => {
                 let line = render::event(response).map_err(io::Error::from)?;
-                self.console.print(&line)
+                self.console.line(&line)
             }
             Form::Lines => {
                 if self.trouble != was_in_trouble {
@@ -114,7 +114,7 @@ impl Screen {
     }
 
     fn line(&self, at: Timestamp, text: &str) -> io::Result<()> {
-        self.console.print(&format!("{at:.0}  {text}"))
+        self.console.line(&format!("{at:.0}  {text}"))
     }
 
     fn draw(&mut self, last: bool) -> io::Result<()> {
