@@ -4,6 +4,7 @@
 //! [`simulator::bind`] does the same for a simulated cloud. Imports go one way: [`server`], then
 //! [`grpc`], then [`watch`], then [`upstream`], then [`job`].
 
+pub mod files;
 pub mod grpc;
 pub mod job;
 pub mod proto;
