@@ -11,7 +11,8 @@ ALLOWED = {
     "proto": set(),
     "files": set(),
     "job": set(),
-    "upstream": {"files", "job"},
+    "signing": set(),
+    "upstream": {"files", "job", "signing"},
     "watch": {"job", "upstream"},
     "grpc": {"proto", "job", "upstream", "watch"},
     "server": {"files", "proto", "grpc", "upstream"},
@@ -20,6 +21,7 @@ ALLOWED = {
 }
 BANNED = {
     "job": ("tonic", "http::", "reqwest", "axum", "serde"),
+    "signing": ("http::", "reqwest", "std::time"),
     "upstream": ("tonic::", "axum::", "hyper::"),
     "watch": ("tonic", "http::", "reqwest", "axum", "hyper", "prost"),
     "simulator": ("reqwest::", "tonic::"),

@@ -2,13 +2,14 @@
 //!
 //! [`server::bind`] opens the sockets of a gateway and [`server::Bound::run`] serves;
 //! [`simulator::bind`] does the same for a simulated cloud. Imports go one way: [`server`], then
-//! [`grpc`], then [`watch`], then [`upstream`], then [`job`].
+//! [`grpc`], then [`watch`], then [`upstream`], then [`job`] and [`signing`].
 
 pub mod files;
 pub mod grpc;
 pub mod job;
 pub mod proto;
 pub mod server;
+pub mod signing;
 pub mod simulator;
 pub mod telemetry;
 pub mod upstream;
