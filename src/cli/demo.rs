@@ -3,6 +3,7 @@
 use std::{env, net::SocketAddr, path::Path, time::Duration};
 
 use jobgate::{
+    files::Reloads,
     grpc, server,
     simulator::{self, Script},
     upstream::{self, BaseUrl},
@@ -122,9 +123,10 @@ impl Stage {
             },
             upstream: upstream::Config {
                 base,
-                attempt_timeout: Duration::from_secs(10),
-                connect_timeout: Duration::from_secs(3),
+                transport: upstream::TransportConfig::default(),
+                credentials: upstream::Credentials::Passthrough,
             },
+            reload: Reloads::new(Duration::from_mins(1)),
         })
         .await?;
         let gateway = bound.local_addr();

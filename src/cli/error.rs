@@ -2,10 +2,24 @@
 
 use std::{io, time::Duration};
 
-use jobgate::{server, simulator};
+use jobgate::{server, simulator, upstream::InvalidSecret};
 use tonic::Status;
 
 use super::{address::Address, exit::Exit, render, token::TokenError};
+
+/// Options that are right each by itself, but not together.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UsageError {
+    /// Something is missing.
+    #[error("{what} needs {flags}")]
+    Needs { what: &'static str, flags: &'static str },
+    /// A secret can't be used.
+    #[error("{from} {problem}")]
+    Secret { from: &'static str, problem: InvalidSecret },
+    /// A flag that would do nothing.
+    #[error("{flag} has no effect with --credentials {kind}")]
+    Unused { flag: &'static str, kind: &'static str },
+}
 
 /// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +54,9 @@ pub(crate) enum Error {
     /// There is no token that could be sent.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The options do not go together.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
     /// No connection, or one that broke, or nobody there who speaks gRPC.
     #[error("cannot reach {address}: {cause}")]
     Unreachable { address: Address, cause: String },
@@ -58,7 +75,7 @@ impl Error {
             | Self::Simulator(_)
             | Self::TimedOut { .. }
             | Self::Unreachable { .. } => Exit::Error,
-            Self::Script(_) | Self::Token(_) => Exit::Usage,
+            Self::Script(_) | Self::Token(_) | Self::Usage(_) => Exit::Usage,
         }
     }
 

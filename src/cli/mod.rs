@@ -7,6 +7,7 @@ mod demo;
 mod duration;
 mod error;
 mod exit;
+mod gateway;
 mod get;
 mod health;
 mod render;

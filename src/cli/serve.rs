@@ -1,140 +1,30 @@
 //! `jobgate serve`: the gateway.
 
-use std::{net::SocketAddr, num::NonZeroUsize, str::FromStr, time::Duration};
+use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
 use jobgate::{
-    grpc, server,
+    server,
     telemetry::{self, LogFormat},
-    upstream::{self, BaseUrl},
-    watch,
 };
 
-use super::{console::Console, duration, error::Error, exit::Exit, signals};
+use super::{console::Console, error::Error, exit::Exit, gateway::Gateway, signals};
 
 /// Serve jobs over gRPC
 ///
-/// Answers GetJob with what the REST API says, asked with the caller's own token.
+/// Answers GetJob and WatchJob with what the REST API says, asked with the caller's own token or
+/// with credentials of the gateway.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
-    /// Where the REST API is, such as https://vbs.eu-de.otc.t-systems.com; without the version
-    #[arg(long, env = "JOBGATE_UPSTREAM", value_name = "URL", value_parser = BaseUrl::parse)]
-    upstream: BaseUrl,
-
-    /// Where gRPC is served
-    #[arg(long, env = "JOBGATE_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
-    listen: SocketAddr,
-
-    /// Where metrics, probes and plaintext health are served; `off` for nowhere
-    #[arg(
-        long,
-        env = "JOBGATE_ADMIN_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:9090"
-    )]
-    admin_listen: AdminListen,
+    #[command(flatten)]
+    gateway: Gateway,
 
     /// Threads that serve; by default one per core
     #[arg(long, env = "JOBGATE_WORKERS", value_name = "N")]
     workers: Option<NonZeroUsize>,
 
-    /// The time for a call that brings no deadline
-    #[arg(long, env = "JOBGATE_TIMEOUT", default_value = "30s", value_parser = duration::parse)]
-    timeout: Duration,
-
-    /// The time for one attempt upstream, from the connection to the last byte of the answer
-    #[arg(
-        long,
-        env = "JOBGATE_ATTEMPT_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "8s",
-        value_parser = duration::parse
-    )]
-    attempt_timeout: Duration,
-
-    /// The time for a new connection upstream, TLS included
-    #[arg(
-        long,
-        env = "JOBGATE_CONNECT_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "3s",
-        value_parser = duration::parse
-    )]
-    connect_timeout: Duration,
-
-    /// How long running calls may take to finish after SIGTERM or Ctrl-C
-    #[arg(
-        long,
-        env = "JOBGATE_DRAIN_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "20s",
-        value_parser = duration::parse
-    )]
-    drain_timeout: Duration,
-
-    #[command(flatten)]
-    watch: WatchArgs,
-
     #[command(flatten)]
     log: LogArgs,
-}
-
-/// How watches are kept.
-#[derive(Debug, clap::Args)]
-struct WatchArgs {
-    /// The longest silence on a watch; then a heartbeat is sent
-    #[arg(
-        long,
-        env = "JOBGATE_HEARTBEAT",
-        value_name = "DURATION",
-        default_value = "20s",
-        value_parser = duration::parse
-    )]
-    heartbeat: Duration,
-
-    /// The interval of polls for a watched job after it has changed
-    #[arg(
-        long,
-        env = "JOBGATE_POLL_MIN",
-        value_name = "DURATION",
-        default_value = "2s",
-        value_parser = duration::parse
-    )]
-    poll_min: Duration,
-
-    /// The interval of polls up to which it grows while nothing changes
-    #[arg(
-        long,
-        env = "JOBGATE_POLL_MAX",
-        value_name = "DURATION",
-        default_value = "15s",
-        value_parser = duration::parse
-    )]
-    poll_max: Duration,
-
-    /// How long a watch bears faults of the upstream that may pass
-    #[arg(
-        long,
-        env = "JOBGATE_WATCH_PATIENCE",
-        value_name = "DURATION",
-        default_value = "5m",
-        value_parser = duration::parse
-    )]
-    watch_patience: Duration,
-
-    /// How long a watch may live, less up to a fifth; then the client watches again
-    #[arg(
-        long,
-        env = "JOBGATE_WATCH_MAX_AGE",
-        value_name = "DURATION",
-        default_value = "1h",
-        value_parser = duration::parse
-    )]
-    watch_max_age: Duration,
-
-    /// The most watches at a time, of all jobs and callers together
-    #[arg(long, env = "JOBGATE_MAX_WATCHES", value_name = "N", default_value = "20000")]
-    max_watches: NonZeroUsize,
 }
 
 /// How a server logs.
@@ -163,39 +53,6 @@ enum Level {
     Debug,
 }
 
-/// The admin port's address, or none.
-#[derive(Clone, Copy, Debug)]
-struct AdminListen(Option<SocketAddr>);
-
-impl FromStr for AdminListen {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "off" {
-            return Ok(Self(None));
-        }
-        let address = text.parse().map_err(|_| "write an address like 127.0.0.1:9090, or off")?;
-        Ok(Self(Some(address)))
-    }
-}
-
-// === impl WatchArgs ===
-
-impl WatchArgs {
-    fn config(self) -> watch::Config {
-        let Self { heartbeat, poll_min, poll_max, watch_patience, watch_max_age, max_watches } =
-            self;
-        watch::Config {
-            heartbeat,
-            max_watches: max_watches.get(),
-            max_age: watch_max_age,
-            patience: watch_patience,
-            poll_min,
-            poll_max,
-        }
-    }
-}
-
 // === impl LogArgs ===
 
 impl LogArgs {
@@ -220,37 +77,26 @@ impl Serve {
     /// Serves until a signal comes.
     pub(crate) fn run(self, console: Console) -> Result<Exit, Error> {
         // Whole, so that no flag is forgotten.
-        let Self {
-            upstream: base,
-            listen,
-            admin_listen: AdminListen(admin_listen),
-            workers,
-            timeout,
-            attempt_timeout,
-            connect_timeout,
-            drain_timeout,
-            watch,
-            log,
-        } = self;
+        let Self { gateway, workers, log } = self;
         log.start(console);
-        let config = server::Config {
-            listen,
-            admin_listen,
-            drain_timeout,
-            grpc: grpc::Config { timeout, watch: watch.config() },
-            upstream: upstream::Config { base, attempt_timeout, connect_timeout },
-        };
+        let config = gateway.config()?;
+        let reload = config.reload.clone();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         if let Some(workers) = workers {
             runtime.worker_threads(workers.get());
         }
         let runtime = runtime.enable_all().build().map_err(Error::Runtime)?;
         let outcome = runtime.block_on(async {
+            // Before anything else, since by itself the signal ends the process.
+            let mut hangups = signals::hangups()?;
             let bound = server::bind(config).await?;
             let stopped = |stop| async {
                 let _: Result<(), _> = { stop as tokio::sync::oneshot::Receiver<()> }.await;
             };
-            signals::run_until_signal(|stop| bound.run(stopped(stop))).await
+            tokio::select! {
+                outcome = signals::run_until_signal(|stop| bound.run(stopped(stop))) => outcome,
+                () = async { while hangups.recv().await.is_some() { reload.now(); } } => Ok(None),
+            }
         });
         // A lookup of a name may still sit in a thread; nothing waits for it.
         runtime.shutdown_background();

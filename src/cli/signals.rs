@@ -28,6 +28,11 @@ impl Signals {
     }
 }
 
+/// Listens for SIGHUP, by which servers are told to read their files again.
+pub(super) fn hangups() -> Result<Signal, Error> {
+    signal(SignalKind::hangup()).map_err(Error::Runtime)
+}
+
 /// Runs a server that takes a shutdown until its end. The first signal shuts it down; a second
 /// one ends the waiting for it.
 pub(super) async fn run_until_signal<F: Future>(

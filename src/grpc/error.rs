@@ -89,6 +89,10 @@ impl Error {
             Self::Upstream { error, .. } | Self::WatchGaveUp { error } => match error.kind {
                 ErrorKind::Conflict => ErrorReason::UpstreamConflict,
                 ErrorKind::CredentialsRejected => ErrorReason::CredentialsRejected,
+                ErrorKind::GatewayCredentialsRejected => ErrorReason::GatewayCredentialsRejected,
+                ErrorKind::GatewayCredentialsUnavailable => {
+                    ErrorReason::GatewayCredentialsUnavailable
+                }
                 ErrorKind::Internal => ErrorReason::UpstreamInternal,
                 ErrorKind::JobExpired => ErrorReason::JobExpired,
                 ErrorKind::JobNotFound => ErrorReason::JobNotFound,
@@ -116,6 +120,13 @@ fn sentence(error: &FetchError) -> String {
     let ours = match error.kind {
         ErrorKind::Conflict => "the upstream reports a conflict",
         ErrorKind::CredentialsRejected => "the upstream does not accept the credentials",
+        // What the upstream says of the gateway's own credentials is not for callers.
+        ErrorKind::GatewayCredentialsRejected => {
+            return "the gateway's own credentials are not accepted; its operator must act".into();
+        }
+        ErrorKind::GatewayCredentialsUnavailable => {
+            return "the gateway can't get credentials at present".into();
+        }
         ErrorKind::Internal => "the upstream failed",
         ErrorKind::JobExpired => "the job is gone",
         ErrorKind::JobNotFound => "the upstream knows no such job",

@@ -4,7 +4,7 @@ use http::{Extensions, HeaderMap, HeaderValue};
 use tonic::metadata::MetadataMap;
 
 use super::{error::Error, record::CallRecord, time_limit::Limit};
-use crate::upstream::{Token, Trace};
+use crate::upstream::{Credential, Token, Trace};
 
 /// The longest value of a trace header that is passed on.
 const MAX_TRACE: usize = 512;
@@ -15,7 +15,7 @@ pub struct RequestId(pub HeaderValue);
 
 /// A call that may go on.
 pub(super) struct Call {
-    pub(super) token: Token,
+    pub(super) credential: Credential,
     pub(super) limit: Limit,
     pub(super) trace: Trace,
     pub(super) record: CallRecord,
@@ -24,11 +24,20 @@ pub(super) struct Call {
 // === impl Call ===
 
 impl Call {
-    pub(super) fn check(metadata: &MetadataMap, extensions: &Extensions) -> Result<Self, Error> {
+    /// Checks a call. `own` is the gateway's credential, if the gateway lends it to its callers.
+    pub(super) fn check(
+        metadata: &MetadataMap,
+        extensions: &Extensions,
+        own: Option<Credential>,
+    ) -> Result<Self, Error> {
         let headers = metadata.as_ref();
         let record = CallRecord::of(extensions);
+        let credential = match own {
+            Some(own) => own,
+            None => token(headers)?.into(),
+        };
         Ok(Self {
-            token: token(headers)?,
+            credential,
             // Without the layer that sets it, the server is put together wrongly.
             limit: extensions.get().copied().ok_or(Error::Internal)?,
             trace: Trace {

@@ -86,7 +86,8 @@ impl Jobs {
 
     async fn job(&self, call: Call, request: GetJobRequest) -> Result<Job, Error> {
         let path = JobPath::parse(&request.project_id, &request.job_id)?;
-        let fetched = self.upstream.fetch(&path, &call.token, &call.trace, call.limit.answer).await;
+        let fetched =
+            self.upstream.fetch(&path, &call.credential, &call.trace, call.limit.answer).await;
         call.record.fetched(&fetched);
         match fetched.result {
             Ok(job) => convert::job(&job).ok_or_else(|| {
@@ -100,7 +101,7 @@ impl Jobs {
     async fn watch(&self, call: Call, request: WatchJobRequest) -> Result<Replies, Error> {
         let path = JobPath::parse(&request.project_id, &request.job_id)?;
         let (opened, fetched) =
-            self.watches.open(&path, &call.token, &call.trace, call.limit.own).await;
+            self.watches.open(&path, &call.credential, &call.trace, call.limit.own).await;
         if let Some(fetched) = fetched {
             call.record.fetched(&fetched);
         }
@@ -116,7 +117,8 @@ impl Jobs {
         answer: impl AsyncFnOnce(Call, Q) -> Result<A, Error>,
     ) -> Result<Response<A>, Status> {
         let record = CallRecord::of(request.extensions());
-        let call = Call::check(request.metadata(), request.extensions());
+        let own = self.upstream.own_credential();
+        let call = Call::check(request.metadata(), request.extensions(), own);
         let answered = match call {
             Ok(call) => answer(call, request.into_inner()).await,
             Err(error) => Err(error),

@@ -103,6 +103,7 @@ fn code(reason: ErrorReason) -> Code {
         | ErrorReason::UpstreamUnreachable
         | ErrorReason::UpstreamTimeout
         | ErrorReason::GatewayCredentialsRejected
+        | ErrorReason::GatewayCredentialsUnavailable
         | ErrorReason::ServerDraining
         | ErrorReason::WatchExpired => Code::Unavailable,
         ErrorReason::InvalidRequest | ErrorReason::UpstreamRejectedRequest => Code::InvalidArgument,

@@ -25,6 +25,7 @@ use self::{
     health::Health,
 };
 use crate::{
+    files::Reloads,
     grpc::{self, CallRecord, TimeLimitLayer},
     proto,
     upstream::{self, Upstream},
@@ -43,6 +44,8 @@ pub struct Config {
     pub grpc: grpc::Config,
     /// How to reach the upstream.
     pub upstream: upstream::Config,
+    /// When files are looked at again.
+    pub reload: Reloads,
 }
 
 /// A server that can't be set up.
@@ -80,7 +83,7 @@ pub struct Bound {
 /// Opens the sockets and sets up all services. Nothing is sent upstream.
 pub async fn bind(config: Config) -> Result<Bound, BindError> {
     let mut registry = Registry::default();
-    let upstream = Upstream::new(&config.upstream, &mut registry)?;
+    let upstream = Upstream::new(&config.upstream, &config.reload, &mut registry).await?;
     let jobs = grpc::Jobs::new(config.grpc, upstream);
     let health = Health::new([grpc::SERVICE]);
     let (grpc, grpc_address) = listen(config.listen).await?;

@@ -35,6 +35,10 @@ pub enum ErrorKind {
     Conflict,
     /// The caller's credentials are not, or no longer, accepted.
     CredentialsRejected,
+    /// The gateway's own credentials are not, or no longer, accepted.
+    GatewayCredentialsRejected,
+    /// The gateway's own credentials can't be had at present.
+    GatewayCredentialsUnavailable,
     /// HTTP 500 and others.
     Internal,
     /// HTTP 410.
@@ -95,6 +99,8 @@ impl FetchError {
             | ErrorKind::MalformedResponse
             | ErrorKind::Conflict
             | ErrorKind::CredentialsRejected
+            | ErrorKind::GatewayCredentialsRejected
+            | ErrorKind::GatewayCredentialsUnavailable
             | ErrorKind::JobExpired
             | ErrorKind::JobNotFound
             | ErrorKind::NotImplemented
@@ -119,7 +125,10 @@ impl FetchError {
     /// Whether asking again later is pointless without a change elsewhere.
     pub fn is_lasting(&self) -> bool {
         match self.kind {
-            ErrorKind::Internal
+            // Whoever runs the gateway can mend its credentials.
+            ErrorKind::GatewayCredentialsRejected
+            | ErrorKind::GatewayCredentialsUnavailable
+            | ErrorKind::Internal
             | ErrorKind::MalformedResponse
             | ErrorKind::Throttled
             | ErrorKind::Timeout
@@ -142,6 +151,11 @@ impl FetchError {
         }
     }
 
+    /// There was no answer.
+    pub(super) fn no_answer(kind: ErrorKind, detail: String) -> Self {
+        Self { kind, answer: None, detail }
+    }
+
     /// The answer is a job, but too large a one.
     pub fn too_large(http_status: Option<u16>, request_id: Option<String>) -> Self {
         let answer =
@@ -159,4 +173,16 @@ impl FetchError {
         }
         error
     }
+}
+
+/// An error and its causes on one line. reqwest's own text names the URL; ours need not.
+pub(super) fn chain(error: &reqwest::Error) -> String {
+    let mut text = String::from("request failed");
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
 }

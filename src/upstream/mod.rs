@@ -1,10 +1,12 @@
-//! The REST side: fetches a job with the caller's credentials.
+//! The REST side: fetches a job with the caller's credentials, or the gateway's own.
 //!
 //! Knows HTTP and the API's JSON; knows nothing of gRPC. Everything odd about the API ends here:
 //! what comes out is a [`Job`] or a [`FetchError`] with a meaning.
 
 mod answer;
+mod base_url;
 mod classify;
+mod credentials;
 mod error;
 mod error_body;
 mod flights;
@@ -16,8 +18,10 @@ mod pauses;
 mod progress;
 mod redact;
 mod retry_after;
+mod secret;
 mod time;
 mod token;
+mod transport;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,19 +31,31 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 pub use self::{
+    base_url::{BaseUrl, InvalidBaseUrl},
+    credentials::{
+        Credential, Credentials, Domain, GivenKey, MetadataService, PasswordLogin, Readiness,
+        SecretSource, Subject,
+    },
     error::{Answer, ErrorKind, FetchError},
-    http::{MAX_BODY, Trace, new_request_id},
+    http::{Trace, new_request_id},
     progress::Progress,
     retry_after::MAX_RETRY_AFTER,
+    secret::{InvalidSecret, Secret},
     token::{InvalidToken, Token},
+    transport::{Config as TransportConfig, HttpProxy, MAX_BODY, Tls, TlsVersion},
 };
 use self::{
+    credentials::{Keeper, Pass, Whose},
     flights::{Deadline, Flights},
     http::Http,
     oddity::{Oddities, OddityCounter},
     pauses::Pauses,
+    transport::Transport,
 };
-use crate::job::{Job, JobPath};
+use crate::{
+    files::{FileError, Reloads},
+    job::{Job, JobPath},
+};
 
 /// The most attempts for one fetch.
 pub const MAX_ATTEMPTS: u32 = 3;
@@ -53,34 +69,10 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 pub struct Config {
     /// Where the API is.
     pub base: BaseUrl,
-    /// The time for one attempt, from the connection to the body's last byte.
-    pub attempt_timeout: Duration,
-    /// The time for a new connection, TLS included.
-    pub connect_timeout: Duration,
-}
-
-/// The address of the API, without the `/v1/...` of its calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseUrl(Box<str>);
-
-/// A text that is no [`BaseUrl`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidBaseUrl {
-    /// No URL at all.
-    #[error("not a URL like https://vbs.eu-de.otc.t-systems.com")]
-    NotAUrl,
-    /// Not `http` or `https`.
-    #[error("the scheme must be http or https")]
-    Scheme,
-    /// With a user name or password.
-    #[error("must not hold a user name or password")]
-    Credentials,
-    /// With a `?` or `#` part.
-    #[error("must not have a query or fragment")]
-    QueryOrFragment,
-    /// With the version that the calls add themselves.
-    #[error("must not end in an API version such as /v1 or /v2/PROJECT; the calls add their own")]
-    Version,
+    /// How it is connected to.
+    pub transport: TransportConfig,
+    /// Whose credentials it is asked with.
+    pub credentials: Credentials,
 }
 
 /// The upstream can't be set up.
@@ -89,6 +81,9 @@ pub enum SetupError {
     /// The HTTP client has no TLS or no resolver.
     #[error("can't set up the HTTP client")]
     Client(#[source] reqwest::Error),
+    /// A file is not there or not good.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// What a fetch brought, for all who shared it.
@@ -114,9 +109,18 @@ pub struct Fetched {
 #[derive(Clone)]
 pub struct Upstream {
     http: Http,
-    flights: Flights<(JobPath, Token), Fetched>,
+    own: Option<Keeper>,
+    flights: Flights<(JobPath, Credential), Fetched>,
     pauses: Pauses,
     oddities: OddityCounter,
+}
+
+/// What one attempt brought.
+struct Attempt {
+    result: Result<Job, Arc<FetchError>>,
+    sent: bool,
+    http_status: Option<u16>,
+    request_id: Option<String>,
 }
 
 // === impl Fetched ===
@@ -139,78 +143,109 @@ impl Fetched {
 // === impl Upstream ===
 
 impl Upstream {
-    /// Sets up the client. Nothing is sent yet.
-    pub fn new(config: &Config, registry: &mut Registry) -> Result<Self, SetupError> {
+    /// Sets up the client, and begins to keep the gateway's own credentials, if it has some.
+    pub async fn new(
+        config: &Config,
+        reloads: &Reloads,
+        registry: &mut Registry,
+    ) -> Result<Self, SetupError> {
+        let Config { base, transport: transport_config, credentials } = config;
         let oddities = OddityCounter::default();
         oddities.register(registry);
+        let transport = Transport::new(transport_config, reloads).await?;
         Ok(Self {
-            http: Http::new(config)?,
+            own: credentials.keep(&transport, transport_config, reloads).await?,
+            http: Http::new(base.clone(), transport),
             flights: Flights::new(),
             pauses: Pauses::default(),
             oddities,
         })
     }
 
-    /// Fetches a job, or joins a fetch of the same job with the same token that is under way.
+    /// The gateway's own credential; `None` if callers bring theirs.
+    pub fn own_credential(&self) -> Option<Credential> {
+        self.own.clone().map(|keeper| Credential(Whose::Gateway(keeper)))
+    }
+
+    /// Whether there are credentials to ask with.
+    pub fn readiness(&self) -> Readiness {
+        self.own.as_ref().map_or(Readiness::Ready, Keeper::readiness)
+    }
+
+    /// The next readiness that is another than `last`.
+    pub async fn readiness_after(&self, last: Readiness) -> Readiness {
+        match &self.own {
+            Some(own) => own.readiness_after(last).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Fetches a job, or joins a fetch of the same job with the same credential that is under way.
     ///
     /// No attempt begins after `deadline`, but an attempt may run past it: whoever waits must
     /// stop waiting by himself. A fetch that nobody waits for any more is dropped.
     pub async fn fetch(
         &self,
         path: &JobPath,
-        token: &Token,
+        credential: &Credential,
         trace: &Trace,
         deadline: Instant,
     ) -> Fetched {
         let start = |deadline| {
-            let (this, path, token, trace) =
-                (self.clone(), path.clone(), token.clone(), trace.clone());
-            async move { this.fetch_alone(&path, &token, &trace, &deadline).await }
+            let (this, path, credential, trace) =
+                (self.clone(), path.clone(), credential.clone(), trace.clone());
+            async move { this.fetch_alone(&path, &credential, &trace, &deadline).await }
         };
-        let key = (path.clone(), token.clone());
+        let key = (path.clone(), credential.clone());
         let (fetched, shared) = self.flights.join(key, deadline, start).await;
         Fetched { shared, ..fetched }
     }
 
-    /// The error with which the upstream asked not to be asked with this token for a while, if the
-    /// while is not over. [`Upstream::fetch`] asks all the same.
-    pub fn paused(&self, token: &Token) -> Option<Arc<FetchError>> {
-        self.pauses.of(token)
+    /// The error with which the upstream asked not to be asked with this credential for a while, if
+    /// the while is not over. [`Upstream::fetch`] asks all the same.
+    pub fn paused(&self, credential: &Credential) -> Option<Arc<FetchError>> {
+        self.pauses.of(credential)
     }
 
     async fn fetch_alone(
         &self,
         path: &JobPath,
-        token: &Token,
+        credential: &Credential,
         trace: &Trace,
         deadline: &Deadline,
     ) -> Fetched {
         let begun = Instant::now();
         let mut waits = backoff();
-        let mut attempts = 0;
-        let (result, http_status, request_id) = loop {
-            attempts += 1;
-            trace.progress.sends();
-            let (result, http_status, request_id) = self.attempt(path, token, trace).await;
-            if let Some(http_status) = http_status {
-                trace.progress.answered(http_status);
-            }
-            let Err(error) = &result else {
-                break (result, http_status, request_id);
+        let (mut attempts, mut faults, mut renewed) = (0, 0, false);
+        let last = loop {
+            let attempt = match &credential.0 {
+                Whose::Caller(token) => self.ask(path, &Pass::Token(token.clone()), trace).await,
+                Whose::Gateway(own) => self.ask_as(own, path, trace).await,
             };
-            let wait = (attempts < error.worth_attempts().min(MAX_ATTEMPTS))
+            attempts += u32::from(attempt.sent);
+            let Err(error) = &attempt.result else {
+                break attempt;
+            };
+            if attempt.sent && error.kind == ErrorKind::GatewayCredentialsRejected && !renewed {
+                // With others, if there are any.
+                renewed = true;
+                continue;
+            }
+            faults += 1;
+            let wait = (faults < error.worth_attempts().min(MAX_ATTEMPTS))
                 .then(|| waits.next())
                 .flatten()
                 .map(|wait| error.retry_after().unwrap_or_default().max(wait))
                 .filter(|wait| *wait <= MAX_WAIT && Instant::now() + *wait < deadline.latest());
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => break (result, http_status, request_id),
+                None => break attempt,
             }
         };
-        let result = result.map(Arc::new).map_err(Arc::new);
+        let Attempt { result, http_status, request_id, .. } = last;
+        let result = result.map(Arc::new);
         if let Err(error) = &result {
-            self.pauses.note(token, error);
+            self.pauses.note(credential, error);
         }
         Fetched {
             result,
@@ -223,24 +258,56 @@ impl Upstream {
         }
     }
 
-    async fn attempt(
-        &self,
-        path: &JobPath,
-        token: &Token,
-        trace: &Trace,
-    ) -> (Result<Job, FetchError>, Option<u16>, Option<String>) {
-        let response = match self.http.get(path, token, trace).await {
-            Ok(response) => response,
-            Err(no_answer) => return (Err(no_answer), None, None),
+    /// Asks once with the gateway's own credentials, and tells their keeper what came of it.
+    async fn ask_as(&self, own: &Keeper, path: &JobPath, trace: &Trace) -> Attempt {
+        let (lease, _trial) = match own.lease().await {
+            Ok(lease) => lease,
+            Err(error) => return Attempt::not_sent(error),
         };
+        let mut attempt = self.ask(path, lease.pass(), trace).await;
+        match &mut attempt.result {
+            Ok(_) => own.accepted(&lease),
+            Err(error) => match error.kind {
+                ErrorKind::JobNotFound | ErrorKind::JobExpired | ErrorKind::PermissionDenied => {
+                    own.accepted(&lease);
+                }
+                ErrorKind::CredentialsRejected => {
+                    Arc::make_mut(error).kind = ErrorKind::GatewayCredentialsRejected;
+                    own.refused(&lease, error);
+                }
+                _ => {}
+            },
+        }
+        attempt
+    }
+
+    async fn ask(&self, path: &JobPath, pass: &Pass, trace: &Trace) -> Attempt {
+        trace.progress.sends();
+        let response = match self.http.get(path, pass, trace).await {
+            Ok(response) => response,
+            Err(no_answer) => {
+                return Attempt { sent: true, ..Attempt::not_sent(Arc::new(no_answer)) };
+            }
+        };
+        trace.progress.answered(response.status);
+        let secrets = pass.secrets();
         let mut oddities = Oddities::default();
-        let result = outcome::read(&response, path, token, &mut oddities);
+        let result = outcome::read(&response, path, secrets, &mut oddities);
         self.oddities.count(&oddities);
         let request_id = match &result {
-            Ok(_) => outcome::request_id(&response, token),
+            Ok(_) => outcome::request_id(&response, secrets),
             Err(error) => error.answer.as_ref().and_then(|answer| answer.request_id.clone()),
         };
-        (result, Some(response.status), request_id)
+        let http_status = Some(response.status);
+        Attempt { result: result.map_err(Arc::new), sent: true, http_status, request_id }
+    }
+}
+
+// === impl Attempt ===
+
+impl Attempt {
+    fn not_sent(error: Arc<FetchError>) -> Self {
+        Self { result: Err(error), sent: false, http_status: None, request_id: None }
     }
 }
 
@@ -263,51 +330,12 @@ pub(crate) fn fit_for_callers(
     message: &str,
     request_id: &str,
 ) -> (Option<String>, Option<String>, Option<String>) {
+    let secrets = std::slice::from_ref(token.secret());
     (
-        code.and_then(|code| redact::word(code, token)),
-        redact::message(message, token),
-        redact::word(request_id, token),
+        code.and_then(|code| redact::word(code, secrets)),
+        redact::message(message, secrets),
+        redact::word(request_id, secrets),
     )
-}
-
-// === impl BaseUrl ===
-
-impl BaseUrl {
-    /// Checks an address.
-    pub fn parse(text: &str) -> Result<Self, InvalidBaseUrl> {
-        let url = reqwest::Url::parse(text).map_err(|_| InvalidBaseUrl::NotAUrl)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(InvalidBaseUrl::Scheme);
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(InvalidBaseUrl::Credentials);
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(InvalidBaseUrl::QueryOrFragment);
-        }
-        if ends_in_version(url.path()) {
-            return Err(InvalidBaseUrl::Version);
-        }
-        Ok(Self(url.as_str().trim_end_matches('/').into()))
-    }
-
-    /// The address, without a slash at its end.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Whether a path ends in a version, or in a version and a project. Further in front, a version
-/// belongs to whatever stands before the API.
-fn ends_in_version(path: &str) -> bool {
-    let version = |part: &str| matches!(part, "v1" | "v2" | "v3");
-    let project = |part: &str| part.len() == 32 && part.bytes().all(|b| b.is_ascii_hexdigit());
-    let mut parts = path.trim_end_matches('/').rsplit('/');
-    match (parts.next(), parts.next()) {
-        (Some(last), _) if version(last) => true,
-        (Some(last), Some(before)) => version(before) && project(last),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -327,25 +355,5 @@ mod tests {
             seen.insert(waits);
         }
         assert!(seen.len() > 50, "{}", seen.len());
-    }
-
-    #[test]
-    fn addresses() {
-        let project = "0a1b2c3d4e5f60718293a4b5c6d7e8f9";
-        for (text, expected) in [
-            ("https://vbs.example", Ok("https://vbs.example")),
-            ("http://127.0.0.1:8080/", Ok("http://127.0.0.1:8080")),
-            ("https://proxy.example/api/v1/vbs", Ok("https://proxy.example/api/v1/vbs")),
-            ("https://vbs.example/v1", Err(InvalidBaseUrl::Version)),
-            ("https://vbs.example/v2/", Err(InvalidBaseUrl::Version)),
-            (&format!("https://vbs.example/v2/{project}"), Err(InvalidBaseUrl::Version)),
-            ("vbs.example", Err(InvalidBaseUrl::NotAUrl)),
-            ("ftp://vbs.example", Err(InvalidBaseUrl::Scheme)),
-            ("https://me:secret@vbs.example", Err(InvalidBaseUrl::Credentials)),
-            ("https://vbs.example?x", Err(InvalidBaseUrl::QueryOrFragment)),
-        ] {
-            let base = BaseUrl::parse(text);
-            assert_eq!(base.as_ref().map(BaseUrl::as_str), expected.as_ref().copied(), "{text}");
-        }
     }
 }

@@ -8,11 +8,11 @@ use super::{
     classify::{self, Body},
     error::{Answer, ErrorKind, FetchError},
     error_body::{ErrorBody, http_error},
-    http::{End, Response},
     json::{self, Object, Type},
     oddity::{Oddities, Oddity},
     redact, retry_after,
-    token::Token,
+    secret::Secret,
+    transport::{End, Response},
 };
 use crate::job::{Job, JobPath};
 
@@ -24,7 +24,7 @@ const REQUEST_ID_HEADERS: [&str; 4] =
 pub(super) fn read(
     response: &Response,
     path: &JobPath,
-    token: &Token,
+    secrets: &[Secret],
     oddities: &mut Oddities,
 ) -> Result<Job, FetchError> {
     if response.compressed {
@@ -36,16 +36,16 @@ pub(super) fn read(
     }
     let object = Object::parse(&text);
     if !(200..=299).contains(&response.status) {
-        return Err(error(response, object.as_ref(), &text, token));
+        return Err(error(response, object.as_ref(), &text, secrets));
     }
     if response.end == End::TooLarge {
-        let answer = answer_of(response, None, token);
+        let answer = answer_of(response, None, secrets);
         let detail = String::new();
         return Err(FetchError { kind: ErrorKind::ResponseTooLarge, answer: Some(answer), detail });
     }
     let no_job = match object {
         Some(object) if tells_error(&object) => {
-            return Err(error(response, Some(&object), &text, token));
+            return Err(error(response, Some(&object), &text, secrets));
         }
         Some(object) => match answer::job(object, path, oddities) {
             Ok(job) => return Ok(job),
@@ -53,8 +53,8 @@ pub(super) fn read(
         },
         None => "it is no JSON object".to_owned(),
     };
-    let answer = answer_of(response, None, token);
-    let excerpt = redact::excerpt(&text, token);
+    let answer = answer_of(response, None, secrets);
+    let excerpt = redact::excerpt(&text, secrets);
     let detail = format!("the body is no job: {no_job}; it begins with {excerpt:?}");
     Err(FetchError { kind: ErrorKind::MalformedResponse, answer: Some(answer), detail })
 }
@@ -81,7 +81,7 @@ fn error(
     response: &Response,
     object: Option<&Object<'_>>,
     text: &str,
-    token: &Token,
+    secrets: &[Secret],
 ) -> FetchError {
     let body = object.and_then(ErrorBody::read);
     let shape = shape(response, object, body.as_ref(), text);
@@ -95,10 +95,10 @@ fn error(
         }
         (status, _) => classify::by_status(status, shape),
     });
-    let answer = answer_of(response, body.as_ref(), token);
+    let answer = answer_of(response, body.as_ref(), secrets);
     let mut detail = match &answer.message {
         Some(message) => message.clone(),
-        None => redact::excerpt(text, token),
+        None => redact::excerpt(text, secrets),
     };
     match &response.end {
         End::Complete => {}
@@ -134,9 +134,9 @@ fn begins_as_json(response: &Response, text: &str) -> bool {
 }
 
 /// The upstream's name for the request, as its headers have it.
-pub(super) fn request_id(response: &Response, token: &Token) -> Option<String> {
+pub(super) fn request_id(response: &Response, secrets: &[Secret]) -> Option<String> {
     let id = REQUEST_ID_HEADERS.into_iter().find_map(|name| header(response, name));
-    id.and_then(|id| redact::word(id, token))
+    id.and_then(|id| redact::word(id, secrets))
 }
 
 fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
@@ -144,17 +144,18 @@ fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
     value.map(str::trim).filter(|value| !value.is_empty())
 }
 
-fn answer_of(response: &Response, body: Option<&ErrorBody>, token: &Token) -> Answer {
+fn answer_of(response: &Response, body: Option<&ErrorBody>, secrets: &[Secret]) -> Answer {
     let retry_after = header(response, "retry-after")
         .and_then(|value| retry_after::parse(value, Timestamp::now()))
         .or_else(|| body.and_then(|body| body.retry_after));
     let field = |field: fn(&ErrorBody) -> Option<&String>| body.and_then(field).map(String::as_str);
     Answer {
         http_status: response.status,
-        code: field(|body| body.code.as_ref()).and_then(|code| redact::word(code, token)),
-        message: field(|body| body.message.as_ref()).and_then(|text| redact::message(text, token)),
-        request_id: request_id(response, token).or_else(|| {
-            field(|body| body.request_id.as_ref()).and_then(|id| redact::word(id, token))
+        code: field(|body| body.code.as_ref()).and_then(|code| redact::word(code, secrets)),
+        message: field(|body| body.message.as_ref())
+            .and_then(|text| redact::message(text, secrets)),
+        request_id: request_id(response, secrets).or_else(|| {
+            field(|body| body.request_id.as_ref()).and_then(|id| redact::word(id, secrets))
         }),
         retry_after,
     }

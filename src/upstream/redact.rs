@@ -1,9 +1,9 @@
 //! The upstream's text made fit for callers and for the log: short, on one line, without addresses
-//! and without the caller's token.
+//! and without secrets.
 
 use std::borrow::Cow;
 
-use super::token::Token;
+use super::secret::Secret;
 
 /// The most bytes of the upstream's message that are passed on.
 pub(super) const MAX_MESSAGE: usize = 512;
@@ -20,47 +20,56 @@ const WINDOW: usize = 16 << 10;
 /// How often a text may have been put into JSON inside JSON.
 const MAX_ESCAPES: usize = 3;
 
-/// A message on one line, without addresses or the caller's token, of at most [`MAX_MESSAGE`]
+/// A message on one line, without addresses or secrets, of at most [`MAX_MESSAGE`]
 /// bytes.
-pub(super) fn message(text: &str, token: &Token) -> Option<String> {
-    line(text, token, MAX_MESSAGE)
+pub(super) fn message(text: &str, secrets: &[Secret]) -> Option<String> {
+    line(text, secrets, MAX_MESSAGE)
 }
 
 /// What a body begins with, for the log: a message of at most [`MAX_EXCERPT`] bytes.
-pub(super) fn excerpt(text: &str, token: &Token) -> String {
-    line(text, token, MAX_EXCERPT).unwrap_or_default()
+pub(super) fn excerpt(text: &str, secrets: &[Secret]) -> String {
+    line(text, secrets, MAX_EXCERPT).unwrap_or_default()
 }
 
 /// A code or id: visible ASCII of at most [`MAX_WORD`] bytes, other characters as `?`.
-pub(super) fn word(text: &str, token: &Token) -> Option<String> {
-    let text = without_token(text.trim(), token);
+pub(super) fn word(text: &str, secrets: &[Secret]) -> Option<String> {
+    let text = without_secrets(text.trim(), secrets);
     let text: String =
         text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
     let text = without_url(&text);
     Some(cut(&text, MAX_WORD).to_owned()).filter(|text| !text.is_empty())
 }
 
-fn line(text: &str, token: &Token, max: usize) -> Option<String> {
-    // Before the cut, lest half a token be left over.
-    let text = without_token(text, token);
+fn line(text: &str, secrets: &[Secret], max: usize) -> Option<String> {
+    // Before the cut, lest half a secret be left over.
+    let text = without_secrets(text, secrets);
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
     let line = words.map(without_url).collect::<Vec<_>>().join(" ");
     Some(cut(&line, max).to_owned()).filter(|line| !line.is_empty())
 }
 
-/// The first piece of a text, with the token taken out however JSON may spell it.
-fn without_token(text: &str, token: &Token) -> String {
+/// The first piece of a text, with all secrets taken out.
+fn without_secrets(text: &str, secrets: &[Secret]) -> String {
+    let mut text = Cow::Borrowed(text);
+    for secret in secrets {
+        text = Cow::Owned(without(&text, secret));
+    }
+    text.into_owned()
+}
+
+/// The first piece of a text, with a secret taken out however JSON may spell it.
+fn without(text: &str, secret: &Secret) -> String {
     let mut plain = Cow::Borrowed(text);
     for _ in 0..MAX_ESCAPES {
         if !cut(&plain, WINDOW).contains('\\') {
             break;
         }
         plain = Cow::Owned(unescaped(cut(&plain, 2 * WINDOW)));
-        if token.is_in(&plain) {
-            return token.redact(&plain, WINDOW);
+        if secret.is_in(&plain) {
+            return secret.redact(&plain, WINDOW);
         }
     }
-    token.redact(text, WINDOW)
+    secret.redact(text, WINDOW)
 }
 
 /// A text with JSON's escapes resolved; what is no escape stays.
@@ -103,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_callers_must_not_see_is_taken_out() {
-        let token = Token::parse(b"gAAAA-secret").unwrap();
+        let token = [Secret::new(b"gAAAA-secret")];
         for (text, expected) in [
             ("query job fail", Some("query job fail")),
             ("  two\r\n lines\u{1b}[31m ", Some("two lines [31m")),
@@ -120,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_token_is_found_however_json_spells_it() {
-        let token = Token::parse(b"MII/a+b=\"c\\d").unwrap();
+        let token = [Secret::new(b"MII/a+b=\"c\\d")];
         for text in [
             r#"x MII/a+b="c\d y"#,
             r#"{"t":"MII\/a+b=\"c\\d"}"#,
@@ -130,14 +139,14 @@ mod tests {
             let line = message(text, &token).unwrap();
             assert!(line.contains("[token]") && !line.contains("MII"), "{text}: {line}");
         }
-        let bytes = Token::parse(b"caf\xe9-secret").unwrap();
+        let bytes = [Secret::new(b"caf\xe9-secret")];
         let body = String::from_utf8_lossy(b"no: caf\xe9-secret").into_owned();
         assert_eq!(message(&body, &bytes).as_deref(), Some("no: [token]"));
     }
 
     #[test]
     fn text_with_odd_escapes_stays_as_it_is() {
-        let token = Token::parse(b"t0ken-t0ken").unwrap();
+        let token = [Secret::new(b"t0ken-t0ken")];
         for text in [r"C:\new\table", r"\u12", r"\ud83d", r"\", r"a\é", r#"{"a":"b\/c"}"#] {
             assert_eq!(message(text, &token).as_deref(), Some(text));
         }
@@ -145,7 +154,7 @@ mod tests {
 
     #[test]
     fn long_text_is_cut_at_a_character() {
-        let token = Token::parse(b"t0ken").unwrap();
+        let token = [Secret::new(b"t0ken")];
         let text = "ü".repeat(600);
         assert_eq!(message(&text, &token).unwrap().len(), 512);
         assert_eq!(message(&format!("a{text}"), &token).unwrap().len(), 511);
@@ -157,7 +166,7 @@ mod tests {
 
     #[test]
     fn no_half_of_a_token_is_left_where_the_window_ends() {
-        let token = Token::parse(b"gAAAA-secret").unwrap();
+        let token = [Secret::new(b"gAAAA-secret")];
         for before in WINDOW - 14..WINDOW + 2 {
             let text = format!("{}gAAAA-secret and more", " ".repeat(before));
             let line = message(&text, &token).unwrap_or_default();
@@ -167,8 +176,8 @@ mod tests {
 
     #[test]
     fn a_huge_text_of_short_tokens_stays_small() {
-        let token = Token::parse(b"t").unwrap();
-        let text = without_token(&"t".repeat(4 << 20), &token);
+        let token = [Secret::new(b"t")];
+        let text = without_secrets(&"t".repeat(4 << 20), &token);
         assert!(text.len() <= WINDOW * "[token]".len(), "{}", text.len());
     }
 }

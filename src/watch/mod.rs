@@ -26,7 +26,7 @@ pub use self::{
 };
 use crate::{
     job::{Job, JobPath},
-    upstream::{FetchError, Fetched, Token, Trace},
+    upstream::{Credential, FetchError, Fetched, Trace},
 };
 
 /// How watches are kept.
@@ -61,7 +61,7 @@ pub struct Watches<S, V> {
 pub type View<V> = fn(&Job) -> Option<V>;
 
 /// Which poller: nothing is ever shared across credentials.
-type Key = (JobPath, Token);
+type Key = (JobPath, Credential);
 
 /// Why there can be no watch.
 #[derive(Clone, Debug)]
@@ -153,11 +153,11 @@ impl<S: Source, V: Clone + Send + Sync + 'static> Watches<S, V> {
     pub async fn open(
         &self,
         path: &JobPath,
-        token: &Token,
+        credential: &Credential,
         trace: &Trace,
         deadline: Option<Instant>,
     ) -> (Result<Watcher<V>, Refusal>, Option<Fetched>) {
-        let key = (path.clone(), token.clone());
+        let key = (path.clone(), credential.clone());
         let seat = match self.registry.take_seat(key, |place| self.start(place, trace.clone())) {
             Ok(seat) => seat,
             Err(refusal) => return (Err(refusal), None),

@@ -65,10 +65,10 @@ impl<S: Source, V> Poller<'_, S, V> {
     }
 
     async fn ask(&self, trace: &Trace) -> Fetched {
-        let (path, token) = self.place.key();
-        match self.source.paused(token) {
+        let (path, credential) = self.place.key();
+        match self.source.paused(credential) {
             Some(error) => Fetched::not_asked(error),
-            None => self.source.fetch(path, token, trace).await,
+            None => self.source.fetch(path, credential, trace).await,
         }
     }
 

@@ -3,12 +3,12 @@ use std::time::Duration;
 use super::*;
 use crate::{
     job::{Job, JobPath},
-    upstream::{Token, Trace},
+    upstream::{Credential, Token, Trace},
     watch::{Config, Event, Source, Watches},
 };
 
 fn key() -> Key {
-    (JobPath::parse("p", "j").unwrap(), Token::parse(b"t").unwrap())
+    (JobPath::parse("p", "j").unwrap(), Credential::from(Token::parse(b"t").unwrap()))
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn an_old_poller_does_not_take_the_new_ones_place() {
 struct Restless(Arc<std::sync::atomic::AtomicU64>);
 
 impl Source for Restless {
-    async fn fetch(&self, _: &JobPath, _: &Token, _: &Trace) -> Fetched {
+    async fn fetch(&self, _: &JobPath, _: &Credential, _: &Trace) -> Fetched {
         let count = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         tokio::task::yield_now().await;
         Fetched {
@@ -58,7 +58,7 @@ impl Source for Restless {
         }
     }
 
-    fn paused(&self, _: &Token) -> Option<Arc<FetchError>> {
+    fn paused(&self, _: &Credential) -> Option<Arc<FetchError>> {
         None
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Config;
 use crate::{
     job::JobPath,
-    upstream::{FetchError, Fetched, Token, Trace, Upstream},
+    upstream::{Credential, FetchError, Fetched, Trace, Upstream},
 };
 
 /// Where pollers get jobs from.
@@ -16,22 +16,22 @@ pub trait Source: Clone + Send + Sync + 'static {
     fn fetch(
         &self,
         path: &JobPath,
-        token: &Token,
+        credential: &Credential,
         trace: &Trace,
     ) -> impl Future<Output = Fetched> + Send;
 
-    /// Why nothing should be asked with this token at present, if so; the error says for how long.
-    fn paused(&self, token: &Token) -> Option<Arc<FetchError>>;
+    /// Why nothing should be asked with this credential at present, if so; the error says for how long.
+    fn paused(&self, credential: &Credential) -> Option<Arc<FetchError>>;
 }
 
 impl Source for Upstream {
-    async fn fetch(&self, path: &JobPath, token: &Token, trace: &Trace) -> Fetched {
+    async fn fetch(&self, path: &JobPath, credential: &Credential, trace: &Trace) -> Fetched {
         // Each attempt has its own limit; this one is for repeating them.
         let deadline = Instant::now() + Config::default().poll_max;
-        self.fetch(path, token, trace, deadline).await
+        self.fetch(path, credential, trace, deadline).await
     }
 
-    fn paused(&self, token: &Token) -> Option<Arc<FetchError>> {
-        self.paused(token)
+    fn paused(&self, credential: &Credential) -> Option<Arc<FetchError>> {
+        self.paused(credential)
     }
 }

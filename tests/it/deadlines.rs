@@ -71,7 +71,7 @@ async fn a_deadline_that_is_none_is_refused() {
 async fn an_attempt_that_takes_too_long_is_an_upstream_timeout() {
     let upstream = Upstream::new([never()]).await;
     let mut config = config(upstream.address);
-    config.upstream.attempt_timeout = Duration::from_millis(50);
+    config.upstream.transport.attempt_timeout = Duration::from_millis(50);
     let status = Gateway::with(config).await.get().await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "UPSTREAM_TIMEOUT"));
     // A slow machine may not even get a request out in that time.
@@ -83,7 +83,7 @@ async fn a_body_that_drips_is_an_upstream_timeout_too() {
     let head = Reply::head(200, &[], 100);
     let upstream = Upstream::new([Reply::BytesThenSilence(head)]).await;
     let mut config = config(upstream.address);
-    config.upstream.attempt_timeout = Duration::from_millis(50);
+    config.upstream.transport.attempt_timeout = Duration::from_millis(50);
     let status = Gateway::with(config).await.get().await.unwrap_err();
     assert_eq!(reason(&status), "UPSTREAM_TIMEOUT");
 }

@@ -11,7 +11,7 @@ use crate::support::{Gateway, Reply, Upstream, gateway::config, reason};
 async fn fails(reply: Reply) -> (Status, usize) {
     let upstream = Upstream::new([reply]).await;
     let mut config = config(upstream.address);
-    config.upstream.attempt_timeout = Duration::from_secs(2);
+    config.upstream.transport.attempt_timeout = Duration::from_secs(2);
     let status = Gateway::with(config).await.get().await.unwrap_err();
     (status, upstream.count())
 }

@@ -6,7 +6,7 @@ use tokio::time::{advance, sleep, timeout};
 
 use self::source::{Reply, Scripted, error, running, success};
 use super::*;
-use crate::upstream::ErrorKind;
+use crate::upstream::{ErrorKind, Token};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,7 +28,7 @@ async fn open_as(
     token: &[u8],
 ) -> Result<Watcher<Text>, Refusal> {
     let path = JobPath::parse("p", job).unwrap();
-    let token = Token::parse(token).unwrap();
+    let token = Credential::from(Token::parse(token).unwrap());
     watches.open(&path, &token, &Trace::default(), None).await.0
 }
 
@@ -279,7 +279,7 @@ async fn a_deadline_is_kept() {
     let source = Scripted::new([running("a")]);
     let watches = watches(&source);
     let path = JobPath::parse("p", "j").unwrap();
-    let token = Token::parse(b"t").unwrap();
+    let token = Credential::from(Token::parse(b"t").unwrap());
     let deadline = Instant::now() + 7 * SECOND;
     let (watcher, _) = watches.open(&path, &token, &Trace::default(), Some(deadline)).await;
     let mut watcher = watcher.unwrap_or_else(|_| panic!());

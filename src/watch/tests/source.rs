@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     job::{Job, JobPath, Status},
-    upstream::{Answer, ErrorKind, FetchError, Fetched, Token, Trace},
+    upstream::{Answer, Credential, ErrorKind, FetchError, Fetched, Trace},
     watch::Source,
 };
 
@@ -36,7 +36,7 @@ struct State {
     replies: VecDeque<Reply>,
     asked: Vec<(String, Duration)>,
     answered: usize,
-    paused: Option<(Token, Instant, Arc<FetchError>)>,
+    paused: Option<(Credential, Instant, Arc<FetchError>)>,
 }
 
 pub(super) fn running(text: &'static str) -> Reply {
@@ -91,7 +91,7 @@ impl Scripted {
 }
 
 impl Source for Scripted {
-    async fn fetch(&self, path: &JobPath, token: &Token, _: &Trace) -> Fetched {
+    async fn fetch(&self, path: &JobPath, credential: &Credential, _: &Trace) -> Fetched {
         let mut reply = {
             let mut state = self.state();
             let asked = (path.job_id().to_owned(), state.start.elapsed());
@@ -116,7 +116,7 @@ impl Source for Scripted {
                 let mut error = error(ErrorKind::Throttled);
                 error.answer.as_mut().unwrap().retry_after = Some(wait);
                 let until = Instant::now() + wait;
-                state.paused = Some((token.clone(), until, Arc::new(error.clone())));
+                state.paused = Some((credential.clone(), until, Arc::new(error.clone())));
                 Err(error)
             }
             Reply::Panic => {
@@ -136,9 +136,10 @@ impl Source for Scripted {
         }
     }
 
-    fn paused(&self, token: &Token) -> Option<Arc<FetchError>> {
+    fn paused(&self, credential: &Credential) -> Option<Arc<FetchError>> {
         let state = self.state();
-        let (_, until, error) = state.paused.as_ref().filter(|(paused, ..)| paused == token)?;
+        let (_, until, error) =
+            state.paused.as_ref().filter(|(paused, ..)| paused == credential)?;
         let left = until.saturating_duration_since(Instant::now());
         (!left.is_zero()).then(|| FetchError::as_of_now(error, left))
     }

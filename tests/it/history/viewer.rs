@@ -6,7 +6,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use jobgate::{
     job::JobPath,
-    upstream::{Token, Trace},
+    upstream::{Credential, Trace},
     watch::{End, Event, Refusal, Watches},
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -18,7 +18,7 @@ pub(super) struct Viewer {
     rng: Rng,
     job: String,
     credential: String,
-    token: Token,
+    token: Credential,
     comes: Duration,
     habit: Habit,
 }

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 use jobgate::{
     job::{Job, JobPath, Status},
-    upstream::{Answer, ErrorKind, FetchError, Fetched, Token, Trace},
+    upstream::{self, Answer, ErrorKind, FetchError, Fetched, Token, Trace},
     watch::Source,
 };
 use tokio::time::{Instant, sleep};
@@ -58,7 +58,7 @@ struct Life {
 }
 
 struct Credential {
-    token: Token,
+    token: upstream::Credential,
     /// From then on it is rejected.
     revoked: Option<Duration>,
     /// Jobs it may not see.
@@ -103,7 +103,7 @@ impl World {
         let credentials = (0..rng.usize(1..4))
             .map(|number| {
                 let name = format!("credential-{number}");
-                let token = Token::parse(name.as_bytes()).unwrap();
+                let token = upstream::Credential::from(Token::parse(name.as_bytes()).unwrap());
                 let revoked = (rng.u8(..5) == 0).then(|| Duration::from_secs(rng.u64(1..240)));
                 let forbidden = jobs.keys().filter(|_| rng.u8(..8) == 0).cloned().collect();
                 (name, Credential { token, revoked, forbidden, paused: None })
@@ -136,7 +136,7 @@ impl World {
         rng.choice(self.state().jobs.keys()).unwrap().clone()
     }
 
-    pub(super) fn credential(&self, rng: &mut Rng) -> (String, Token) {
+    pub(super) fn credential(&self, rng: &mut Rng) -> (String, upstream::Credential) {
         let state = self.state();
         let (name, credential) = rng.choice(state.credentials.iter()).unwrap();
         (name.clone(), credential.token.clone())
@@ -181,7 +181,7 @@ impl World {
 }
 
 impl Source for World {
-    async fn fetch(&self, path: &JobPath, token: &Token, _: &Trace) -> Fetched {
+    async fn fetch(&self, path: &JobPath, token: &upstream::Credential, _: &Trace) -> Fetched {
         let (under_way, latency) = {
             let mut state = self.state();
             let under_way = state.begin(self, path, token);
@@ -193,7 +193,7 @@ impl Source for World {
         fetched
     }
 
-    fn paused(&self, token: &Token) -> Option<Arc<FetchError>> {
+    fn paused(&self, token: &upstream::Credential) -> Option<Arc<FetchError>> {
         let mut state = self.state();
         let credential = state.credential(token);
         let (until, error) = credential.paused.clone()?;
@@ -205,11 +205,11 @@ impl Source for World {
 // === impl State ===
 
 impl State {
-    fn credential(&mut self, token: &Token) -> &mut Credential {
+    fn credential(&mut self, token: &upstream::Credential) -> &mut Credential {
         self.credentials.values_mut().find(|it| it.token == *token).unwrap()
     }
 
-    fn begin(&mut self, world: &World, path: &JobPath, token: &Token) -> UnderWay {
+    fn begin(&mut self, world: &World, path: &JobPath, token: &upstream::Credential) -> UnderWay {
         let now = Instant::now();
         self.polls += 1;
         assert!(self.drained.is_none_or(|at| at == now), "a poll after the drain");
@@ -230,7 +230,7 @@ impl State {
         }
     }
 
-    fn answer(&mut self, key: &(String, String), token: &Token) -> Fetched {
+    fn answer(&mut self, key: &(String, String), token: &upstream::Credential) -> Fetched {
         let elapsed = self.start.elapsed();
         let at = Timestamp::UNIX_EPOCH.checked_add(elapsed).unwrap();
         let fetched = |result: Result<Job, FetchError>| Fetched {
@@ -260,7 +260,7 @@ impl State {
     fn fault(
         &mut self,
         (job, _): &(String, String),
-        token: &Token,
+        token: &upstream::Credential,
         elapsed: Duration,
     ) -> Option<FetchError> {
         let error = |kind, retry_after| FetchError {

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use jobgate::{
+    files::Reloads,
     grpc,
     proto::v1::{
         GetJobRequest, Job, WatchJobRequest, WatchJobResponse, job_service_client::JobServiceClient,
@@ -38,9 +39,15 @@ pub(crate) fn config(upstream: SocketAddr) -> server::Config {
         grpc: grpc::Config { timeout: Duration::from_secs(30), watch: watch::Config::default() },
         upstream: upstream::Config {
             base: upstream::BaseUrl::parse(&format!("http://{upstream}")).unwrap(),
-            attempt_timeout: Duration::from_secs(20),
-            connect_timeout: Duration::from_secs(20),
+            transport: upstream::TransportConfig {
+                attempt_timeout: Duration::from_secs(20),
+                connect_timeout: Duration::from_secs(20),
+                ..upstream::TransportConfig::default()
+            },
+            credentials: upstream::Credentials::Passthrough,
         },
+        // Only when it is told.
+        reload: Reloads::new(Duration::from_hours(1)),
     }
 }
 
