@@ -23,11 +23,10 @@ pub(super) fn routes(health: &Health, registry: Registry) -> Router {
         .fallback(async || StatusCode::NOT_FOUND)
 }
 
-fn readiness(health: &Health) -> (StatusCode, &'static str) {
-    if health.is_serving() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+fn readiness(health: &Health) -> (StatusCode, String) {
+    match health.unready() {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
         health_check_response::ServingStatus,
         health_server::{self, HealthServer},
     },
+    upstream::Readiness,
 };
 
 /// The server's state of health. Cheap to clone.
@@ -25,11 +26,13 @@ pub(super) struct Health {
     phase: watch::Sender<Phase>,
 }
 
-/// The life of a server. It never goes back.
+/// The life of a server. Once it drains, it never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Starting,
     Serving,
+    /// It takes calls, and fails them for want of credentials.
+    Unready(Readiness),
     Draining,
 }
 
@@ -42,16 +45,41 @@ impl Health {
         Self { services, phase: watch::Sender::new(Phase::Starting) }
     }
 
-    pub(super) fn serve(&self) {
-        self.phase.send_replace(Phase::Serving);
+    /// Serves, as far as the credentials allow.
+    pub(super) fn serve(&self, readiness: Readiness) {
+        let serving = match readiness {
+            Readiness::Ready => Phase::Serving,
+            Readiness::Pending | Readiness::Rejected | Readiness::Unavailable => {
+                Phase::Unready(readiness)
+            }
+        };
+        self.phase.send_if_modified(|phase| {
+            let news = *phase != Phase::Draining && *phase != serving;
+            if news {
+                *phase = serving;
+            }
+            news
+        });
     }
 
     pub(super) fn drain(&self) {
         self.phase.send_replace(Phase::Draining);
     }
 
-    pub(super) fn is_serving(&self) -> bool {
-        *self.phase.borrow() == Phase::Serving
+    /// Why the server is not ready; `None` if it is.
+    pub(super) fn unready(&self) -> Option<&'static str> {
+        match *self.phase.borrow() {
+            Phase::Serving => None,
+            Phase::Starting => Some("starting"),
+            Phase::Draining => Some("draining"),
+            Phase::Unready(Readiness::Rejected) => Some("the gateway's credentials are rejected"),
+            Phase::Unready(Readiness::Unavailable) => {
+                Some("the gateway can't get credentials of its own")
+            }
+            Phase::Unready(Readiness::Pending | Readiness::Ready) => {
+                Some("the gateway has no credentials of its own yet")
+            }
+        }
     }
 
     pub(super) fn service(&self) -> HealthServer<Self> {
@@ -69,7 +97,7 @@ impl Phase {
     fn response(self) -> HealthCheckResponse {
         let status = match self {
             Self::Serving => ServingStatus::Serving,
-            Self::Starting | Self::Draining => ServingStatus::NotServing,
+            Self::Starting | Self::Unready(_) | Self::Draining => ServingStatus::NotServing,
         };
         HealthCheckResponse { status: status.into() }
     }
@@ -111,9 +139,14 @@ impl health_server::Health for Health {
             if last == Some(Phase::Draining) {
                 return None;
             }
-            phases.changed().await.ok()?;
-            let phase = *phases.borrow_and_update();
-            Some((phase, (phases, Some(phase))))
+            loop {
+                phases.changed().await.ok()?;
+                let phase = *phases.borrow_and_update();
+                // From one reason not to be ready to another is no news here.
+                if phase == Phase::Draining || last.map(Phase::response) != Some(phase.response()) {
+                    return Some((phase, (phases, Some(phase))));
+                }
+            }
         });
         let mut unknown_told = false;
         let responses = responses.flat_map(move |phase| {

@@ -28,7 +28,7 @@ use crate::{
     files::Reloads,
     grpc::{self, CallRecord, TimeLimitLayer},
     proto,
-    upstream::{self, Upstream},
+    upstream::{self, Readiness, Upstream},
 };
 
 /// Everything a server needs to know.
@@ -77,6 +77,7 @@ pub struct Bound {
     admin_routes: Router,
     drain_timeout: Duration,
     health: Health,
+    upstream: Upstream,
     jobs: grpc::Jobs,
 }
 
@@ -84,7 +85,7 @@ pub struct Bound {
 pub async fn bind(config: Config) -> Result<Bound, BindError> {
     let mut registry = Registry::default();
     let upstream = Upstream::new(&config.upstream, &config.reload, &mut registry).await?;
-    let jobs = grpc::Jobs::new(config.grpc, upstream);
+    let jobs = grpc::Jobs::new(config.grpc, upstream.clone());
     let health = Health::new([grpc::SERVICE]);
     let (grpc, grpc_address) = listen(config.listen).await?;
     let admin = match config.admin_listen {
@@ -99,6 +100,7 @@ pub async fn bind(config: Config) -> Result<Bound, BindError> {
         admin_routes: admin::routes(&health, registry),
         drain_timeout: config.drain_timeout,
         health,
+        upstream,
         jobs,
     })
 }
@@ -175,11 +177,15 @@ impl Bound {
         }
         let grpc = Connections::new(Protocol::Http2);
         grpc.accept(self.grpc, self.grpc_routes);
-        self.health.serve();
+        let readiness = self.upstream.readiness();
+        self.health.serve(readiness);
         let admin_address = admin_address.map(tracing::field::display);
         tracing::info!(grpc = %self.grpc_address, admin = admin_address, "serving");
 
-        shutdown.await;
+        tokio::select! {
+            () = shutdown => {}
+            () = follow(&self.upstream, &self.health, readiness) => {}
+        }
         tracing::info!(connections = grpc.count(), "draining");
         self.health.drain();
         self.jobs.drain();
@@ -190,6 +196,14 @@ impl Bound {
         // Last, so that probes hear of the drain while it lasts.
         admin.cut().await;
         tracing::info!("stopped");
+    }
+}
+
+/// Keeps the health with the credentials. Never ends.
+async fn follow(upstream: &Upstream, health: &Health, mut readiness: Readiness) {
+    loop {
+        readiness = upstream.readiness_after(readiness).await;
+        health.serve(readiness);
     }
 }
 

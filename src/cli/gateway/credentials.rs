@@ -33,6 +33,7 @@ pub(super) struct CredentialArgs {
 
 /// For `--credentials password`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "the names of the flags")]
 struct LoginArgs {
     /// Where IAM is, such as https://iam.eu-de.otc.t-systems.com; without the version
     #[arg(long, env = "JOBGATE_IAM_URL", value_name = "URL", value_parser = BaseUrl::parse)]
