@@ -46,6 +46,24 @@ fn published_signatures_come_out() {
     assert_eq!(check(include_str!("vectors.json")), 15);
 }
 
+/// `tests/clients/signer` has the vendor's signer sign random requests, and names the file.
+#[test]
+fn signatures_of_random_requests_come_out() {
+    if let Some(path) = std::env::var_os("JOBGATE_SIGNED_REQUESTS") {
+        assert!(check(&std::fs::read_to_string(path).unwrap()) > 0);
+    }
+}
+
+#[test]
+fn neither_spaces_nor_the_names_case_change_a_signature() {
+    let sign = |headers| {
+        let (method, path, date) = ("GET", "/", "20191115T033655Z");
+        authorization("a", b"s", &Request { method, path, query: &[], headers, date, body: b"" })
+    };
+    let plain = sign(&[("host", "example.com"), ("x-project-id", "p")]);
+    assert_eq!(sign(&[("X-Project-Id", " p\t"), ("Host", " example.com ")]), plain);
+}
+
 #[test]
 fn a_query_is_sorted_and_escaped() {
     let query = [
