@@ -1,43 +1,46 @@
 //! The routes: the job API and the calls that start jobs.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, Path, Request, State},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use http::HeaderValue;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    admission::{self, MAX_BODY},
     faults::{Shape, error, respond},
-    iam,
+    iam, metadata,
     script::{Answer, KnownJob, Life},
     world::{World, id},
 };
 
 /// The request's id, in its extensions.
 #[derive(Clone)]
-struct RequestId(String);
+pub(super) struct RequestId(pub(super) String);
 
 type Shared = State<Arc<World>>;
 
 pub(super) fn routes(world: Arc<World>) -> Router {
-    let admitted = middleware::from_fn_with_state(Arc::clone(&world), admit);
+    let admitted = middleware::from_fn_with_state(Arc::clone(&world), admission::admit);
     Router::new()
         .route("/v1/{project}/jobs/{job}", get(job))
         .route("/v2/{project}/cloudbackups", post(create))
         .route("/v2/{project}/cloudbackups/{backup}", post(delete))
         .route("/v2/{project}/cloudbackups/{backup}/restore", post(restore))
         .route_layer(admitted)
-        .route("/v3/auth/tokens", post(iam::issue))
+        .route("/v3/auth/tokens", post(iam::issue).get(iam::show).delete(iam::revoke))
+        .route("/meta-data/latest/api/token", put(metadata::session))
+        .route("/openstack/latest/securitykey", get(metadata::security_key))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
-        .layer(DefaultBodyLimit::max(64 << 10))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(Arc::clone(&world), common))
         .with_state(world)
 }
@@ -59,22 +62,6 @@ async fn common(State(world): Shared, mut request: Request, next: Next) -> Respo
         response.headers_mut().entry("x-request-id").or_insert(value);
     }
     response
-}
-
-/// What happens to every request for a project: its token is looked at.
-async fn admit(
-    State(world): Shared,
-    Path(names): Path<HashMap<String, String>>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let token = request.headers().get("x-auth-token").and_then(|value| value.to_str().ok());
-    let project = names.get("project").map_or("", String::as_str);
-    match world.admit(token, project, &request_id) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal,
-    }
 }
 
 async fn unknown(Extension(RequestId(request_id)): Extension<RequestId>) -> Response {

@@ -1,13 +1,21 @@
-//! The REST API of a cloud, simulated: jobs with a life, IAM tokens, and every way of failing.
+//! The REST API of a cloud, simulated: jobs with a life, IAM tokens, signed requests,
+//! temporary keys of a machine, and every way of failing.
 //!
 //! It follows a [`Script`] and the clock. It shares nothing with the client of the REST API in
 //! this crate, so that the two can't make the same mistake.
 
+mod admission;
 mod api;
 mod faults;
 mod iam;
+mod identity;
+mod keys;
 mod life;
+mod metadata;
 mod script;
+mod signature;
+mod throttle;
+mod tokens;
 mod world;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};

@@ -1,5 +1,7 @@
 //! The script: what jobs there are, how they live, and what goes wrong.
 
+mod access;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
@@ -12,6 +14,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 
+pub(super) use self::access::{Accept, Keys, Metadata, Project, Session, Throttle, Tokens, User};
 use super::faults::Fault;
 
 const BUILTIN: &str = include_str!("builtin.toml");
@@ -25,6 +28,10 @@ pub struct Script {
     pub(super) latency: Duration,
     #[serde(default)]
     pub(super) tokens: Tokens,
+    #[serde(default)]
+    pub(super) keys: Keys,
+    #[serde(default)]
+    pub(super) metadata: Metadata,
     pub(super) throttle: Option<Throttle>,
     #[serde(default)]
     pub(super) start: Start,
@@ -53,35 +60,6 @@ pub enum ScriptError {
         /// What is wrong, and where, on several lines.
         problem: Box<toml::de::Error>,
     },
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Tokens {
-    /// Which tokens are good.
-    pub(super) accept: Accept,
-    /// Good tokens besides the issued ones, each for every project.
-    pub(super) known: Vec<String>,
-    #[serde(deserialize_with = "duration")]
-    pub(super) lifetime: Duration,
-    /// The users who get a token, with their passwords; none: everybody gets one.
-    pub(super) users: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Accept {
-    Any,
-    Issued,
-}
-
-/// How many requests a token may make.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Throttle {
-    pub(super) limit: u32,
-    #[serde(deserialize_with = "duration")]
-    pub(super) per: Duration,
 }
 
 /// The lives of the jobs that calls start.
@@ -268,17 +246,6 @@ impl Script {
     }
 }
 
-impl Default for Tokens {
-    fn default() -> Self {
-        Self {
-            accept: Accept::Any,
-            known: Vec::new(),
-            lifetime: Duration::from_hours(24),
-            users: BTreeMap::new(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,6 +262,11 @@ mod tests {
             ("latency = 5\n", "line 1", "latency"),
             ("latency = \"five\"\n", "line 1", "latency"),
             ("[tokens]\naccept = \"none\"\n", "line 2", "accept"),
+            ("[tokens]\nusers = { ann = 5 }\n", "line 2", "text or a table"),
+            ("[tokens.users]\n\nann = { id = \"i\" }\n", "line 3", "password"),
+            ("[tokens.projects]\np = { id = \"i\", name = \"n\" }\n", "line 2", "name"),
+            ("[keys]\nlock_after = -1\n", "line 2", "lock_after"),
+            ("[metadata]\nsession = \"maybe\"\n", "line 2", "session"),
             (
                 "[[job]]\nproject = \"p\"\nid = \"i\"\n[[job.life.phase]]\nafter = \"1s\"\n",
                 "line 4",

@@ -15,6 +15,8 @@ mod requests;
 mod retries;
 mod sharing;
 mod simulator;
+mod simulator_iam;
+mod simulator_keys;
 mod support;
 mod watch_command;
 mod watching;

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use jobgate::simulator::{self, Script};
 use serde_json::{Value, json};
 
+use crate::support::cloud::{Answer, http, send, simulator};
+
 const USERS: &str = r#"
 [tokens]
 accept = "issued"
@@ -12,32 +14,6 @@ known = ["known-token"]
 [tokens.users]
 ann = "right"
 "#;
-
-async fn simulator(script: &str) -> SocketAddr {
-    let script = Script::parse("test", script).unwrap();
-    let listen = ([127, 0, 0, 1], 0).into();
-    let simulator = simulator::bind(simulator::Config { listen, script }).await.unwrap();
-    let address = simulator.local_addr();
-    tokio::spawn(simulator.run(std::future::pending()));
-    address
-}
-
-struct Answer {
-    status: u16,
-    headers: http::HeaderMap,
-    body: Value,
-}
-
-async fn send(request: reqwest::RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let text = response.text().await.unwrap();
-    Answer { status, headers, body: serde_json::from_str(&text).unwrap() }
-}
-
-fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
-}
 
 /// Asks for a job with a token.
 async fn job(address: SocketAddr, project: &str, job: &str, token: &str) -> Answer {
