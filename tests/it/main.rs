@@ -1,6 +1,7 @@
 //! Through the door: a real gateway, real sockets, and an upstream that does what it is told.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod access_keys;
 mod answers;
 mod credentials;
 mod deadlines;
@@ -9,6 +10,7 @@ mod half_answers;
 mod health;
 mod history;
 mod logs;
+mod own_credentials;
 mod program;
 mod reflection;
 mod requests;

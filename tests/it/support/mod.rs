@@ -1,5 +1,6 @@
 //! What the tests are written in.
 
+pub(crate) mod account;
 pub(crate) mod cloud;
 pub(crate) mod gateway;
 pub(crate) mod program;

@@ -1,0 +1,149 @@
+//! A cloud with one user: IAM, and a job API that takes the tokens that IAM has given.
+
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use http::{HeaderMap, StatusCode};
+use jobgate::upstream::{BaseUrl, Credentials, Domain, PasswordLogin, SecretSource, Subject};
+use serde_json::{Value, json};
+
+/// The cloud. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Account {
+    pub(crate) address: SocketAddr,
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    password: String,
+    /// Of a token.
+    lifetime: Duration,
+    /// Before IAM answers.
+    latency: Duration,
+    /// What IAM answers instead.
+    fault: Option<StatusCode>,
+    /// Whether the job API takes tokens at all.
+    takes_tokens: bool,
+    good: HashSet<String>,
+    logins: Vec<Value>,
+    asked: Vec<String>,
+}
+
+// === impl Account ===
+
+impl Account {
+    pub(crate) async fn new(password: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let inner = Inner {
+            password: password.to_owned(),
+            lifetime: Duration::from_hours(24),
+            latency: Duration::ZERO,
+            fault: None,
+            takes_tokens: true,
+            good: HashSet::new(),
+            logins: Vec::new(),
+            asked: Vec::new(),
+        };
+        let account = Self { address, inner: Arc::new(Mutex::new(inner)) };
+        let routes = Router::new()
+            .route("/v3/auth/tokens", post(login))
+            .route("/v1/{project}/jobs/{job}", get(job))
+            .with_state(account.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        account
+    }
+
+    /// How a gateway logs in, with the password from here.
+    pub(crate) fn login(&self, password: SecretSource) -> Credentials {
+        let domain = Domain::Name("acme".to_owned());
+        Credentials::Password(PasswordLogin {
+            url: BaseUrl::parse(&format!("http://{}", self.address)).unwrap(),
+            user: Subject::Name { name: "ann".to_owned(), domain },
+            project: Subject::Id { id: "p1".to_owned() },
+            password,
+        })
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+        f(&mut self.inner.lock().unwrap())
+    }
+
+    /// What IAM answers from now on, instead of a token.
+    pub(crate) fn fails(&self, status: Option<StatusCode>) {
+        self.with(|it| it.fault = status);
+    }
+
+    pub(crate) fn takes(&self, latency: Duration) {
+        self.with(|it| it.latency = latency);
+    }
+
+    pub(crate) fn takes_no_tokens(&self) {
+        self.with(|it| it.takes_tokens = false);
+    }
+
+    /// All tokens end now.
+    pub(crate) fn revokes(&self) {
+        self.with(|it| it.good.clear());
+    }
+
+    /// The logins there were.
+    pub(crate) fn logins(&self) -> Vec<Value> {
+        self.with(|it| it.logins.clone())
+    }
+
+    /// The tokens with which a job was asked for.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.with(|it| it.asked.clone())
+    }
+}
+
+async fn login(State(account): State<Account>, body: String) -> Response {
+    let latency = account.with(|it| it.latency);
+    tokio::time::sleep(latency).await;
+    let login: Value = serde_json::from_str(&body).unwrap();
+    account.with(|it| {
+        it.logins.push(login.clone());
+        if let Some(status) = it.fault {
+            return status.into_response();
+        }
+        let password = &login["auth"]["identity"]["password"]["user"]["password"];
+        if *password != *it.password {
+            let text = format!("The password {password} is wrong.");
+            let body = json!({"error": {"code": 401, "message": text, "title": "Unauthorized"}});
+            return (StatusCode::UNAUTHORIZED, body.to_string()).into_response();
+        }
+        let token = format!("iam-token-{}", it.logins.len());
+        it.good.insert(token.clone());
+        let now = jiff::Timestamp::now();
+        let body = json!({"token": {
+            "issued_at": now.to_string(),
+            "expires_at": now.checked_add(it.lifetime).unwrap().to_string(),
+        }});
+        (StatusCode::CREATED, [("x-subject-token", token)], body.to_string()).into_response()
+    })
+}
+
+async fn job(State(account): State<Account>, headers: HeaderMap) -> Response {
+    let token = headers.get("x-auth-token").map_or("", |it| it.to_str().unwrap()).to_owned();
+    account.with(|it| {
+        let good = it.takes_tokens && it.good.contains(&token);
+        it.asked.push(token.clone());
+        if good {
+            return r#"{"status":"RUNNING","job_id":"j1"}"#.into_response();
+        }
+        let message = format!("The token {token} must be updated");
+        let body = json!({"error_code": "APIGW.0307", "error_msg": message, "request_id": "r"});
+        (StatusCode::UNAUTHORIZED, body.to_string()).into_response()
+    })
+}
