@@ -50,11 +50,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn new(upstream: &str, more: &[&str]) -> Self {
+        Self::with(upstream, more, &[]).await
+    }
+
+    /// With variables in its environment.
+    pub(crate) async fn with(upstream: &str, more: &[&str], env: &[(&str, &str)]) -> Self {
         let upstream = format!("http://{upstream}");
         let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off"];
         args.extend(["--log-format", "json", "--upstream", &upstream]);
         args.extend(more);
-        let mut process = jobgate(&args).spawn().unwrap();
+        let mut process = jobgate(&args).envs(env.iter().copied()).spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("\"serving\"") {
