@@ -27,6 +27,9 @@ pub(crate) enum Error {
     /// The gateway can't be set up.
     #[error(transparent)]
     Bind(#[from] server::BindError),
+    /// A gateway with these options would not work.
+    #[error("{0}")]
+    Check(String),
     /// The demo went wrong.
     #[error("the demo failed: {0}")]
     Demo(String),
@@ -67,6 +70,7 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Bind(_)
+            | Self::Check(_)
             | Self::Demo(_)
             | Self::EndedEarly
             | Self::Rpc(_)

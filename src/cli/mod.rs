@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the program, and who answers.
 
 mod address;
+mod check;
 mod client;
 mod console;
 mod demo;
@@ -54,6 +55,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
+    Check(Box<check::Check>),
     Demo(demo::Demo),
     Simulate(simulate::Simulate),
     Get(get::Get),
@@ -88,6 +90,7 @@ pub(crate) fn run(cli: Cli) -> Exit {
     let console = Console::new(color);
     let outcome = match command {
         Command::Serve(serve) => serve.run(console),
+        Command::Check(check) => on_one_thread(check.run(console)),
         Command::Demo(demo) => demo.run(console),
         Command::Simulate(simulate) => on_one_thread(simulate.run(console)),
         Command::Get(get) => on_one_thread(get.run(console)),

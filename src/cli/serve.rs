@@ -74,6 +74,11 @@ impl LogArgs {
 // === impl Serve ===
 
 impl Serve {
+    /// What is served.
+    pub(crate) fn gateway(self) -> Gateway {
+        self.gateway
+    }
+
     /// Serves until a signal comes.
     pub(crate) fn run(self, console: Console) -> Result<Exit, Error> {
         // Whole, so that no flag is forgotten.

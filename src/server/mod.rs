@@ -1,6 +1,6 @@
 //! The server: sockets, connections, health, the log of calls, and an orderly end.
 //!
-//! [`bind`] opens the sockets and sets everything up; [`Bound::run`] serves until it is told to
+//! [`bind`] sets everything up and opens the sockets; [`Bound::run`] serves until it is told to
 //! stop, and then drains: not healthy any more, no new connections, running calls finish.
 
 mod access_log;
@@ -68,6 +68,14 @@ pub enum BindError {
     Upstream(#[from] upstream::SetupError),
 }
 
+/// A server without sockets: all that it needs is there and good.
+pub struct Prepared {
+    config: Config,
+    registry: Registry,
+    upstream: Upstream,
+    jobs: grpc::Jobs,
+}
+
 /// A server with open sockets that does not serve yet.
 pub struct Bound {
     grpc: TcpListener,
@@ -81,28 +89,18 @@ pub struct Bound {
     jobs: grpc::Jobs,
 }
 
-/// Opens the sockets and sets up all services. Nothing is sent upstream.
-pub async fn bind(config: Config) -> Result<Bound, BindError> {
+/// Reads all files and sets up all but the sockets. With credentials of its own, the gateway begins
+/// to obtain them.
+pub async fn prepare(config: Config) -> Result<Prepared, BindError> {
     let mut registry = Registry::default();
     let upstream = Upstream::new(&config.upstream, &config.reload, &mut registry).await?;
     let jobs = grpc::Jobs::new(config.grpc, upstream.clone());
-    let health = Health::new([grpc::SERVICE]);
-    let (grpc, grpc_address) = listen(config.listen).await?;
-    let admin = match config.admin_listen {
-        Some(address) => Some(listen(address).await?),
-        None => None,
-    };
-    Ok(Bound {
-        grpc,
-        grpc_address,
-        grpc_routes: grpc_routes(&jobs, &health, config.grpc.timeout)?,
-        admin,
-        admin_routes: admin::routes(&health, registry),
-        drain_timeout: config.drain_timeout,
-        health,
-        upstream,
-        jobs,
-    })
+    Ok(Prepared { config, registry, upstream, jobs })
+}
+
+/// Prepares a server and opens its sockets.
+pub async fn bind(config: Config) -> Result<Bound, BindError> {
+    prepare(config).await?.bind().await
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
@@ -153,6 +151,37 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> http::Response<Body> {
     let mut response = tonic::Status::from(grpc::Error::Internal).into_http::<Body>();
     response.extensions_mut().insert(grpc::Error::Internal);
     response
+}
+
+// === impl Prepared ===
+
+impl Prepared {
+    /// The way to the upstream.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Opens the sockets.
+    pub async fn bind(self) -> Result<Bound, BindError> {
+        let Self { config, registry, upstream, jobs } = self;
+        let health = Health::new([grpc::SERVICE]);
+        let (grpc, grpc_address) = listen(config.listen).await?;
+        let admin = match config.admin_listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        Ok(Bound {
+            grpc,
+            grpc_address,
+            grpc_routes: grpc_routes(&jobs, &health, config.grpc.timeout)?,
+            admin,
+            admin_routes: admin::routes(&health, registry),
+            drain_timeout: config.drain_timeout,
+            health,
+            upstream,
+            jobs,
+        })
+    }
 }
 
 // === impl Bound ===

@@ -307,7 +307,11 @@ impl Upstream {
 
 impl Attempt {
     fn not_sent(error: Arc<FetchError>) -> Self {
-        Self { result: Err(error), sent: false, http_status: None, request_id: None }
+        // The error may have come with the answer to an earlier request.
+        let answer = error.answer.as_ref();
+        let http_status = answer.map(|answer| answer.http_status);
+        let request_id = answer.and_then(|answer| answer.request_id.clone());
+        Self { result: Err(error), sent: false, http_status, request_id }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod access_keys;
 mod answers;
+mod check;
 mod credentials;
 mod deadlines;
 mod drain;

@@ -16,6 +16,9 @@ const PASSWORD: &str = "JOBGATE_IAM_PASSWORD";
 const SECRET_KEY: &str = "JOBGATE_SECRET_KEY";
 const SECURITY_TOKEN: &str = "JOBGATE_SECURITY_TOKEN";
 
+/// The variables that hold secrets.
+pub(crate) const SECRET_VARIABLES: [&str; 3] = [PASSWORD, SECRET_KEY, SECURITY_TOKEN];
+
 /// Whose credentials the upstream is asked with.
 #[derive(Debug, clap::Args)]
 pub(super) struct CredentialArgs {

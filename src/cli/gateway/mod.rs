@@ -8,6 +8,7 @@ use std::{net::SocketAddr, str::FromStr, time::Duration};
 
 use jobgate::{files::Reloads, grpc, server};
 
+pub(crate) use self::credentials::SECRET_VARIABLES;
 use self::{credentials::CredentialArgs, upstream::UpstreamArgs, watch::WatchArgs};
 use super::{duration, error::UsageError};
 
