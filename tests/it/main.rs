@@ -23,6 +23,7 @@ mod simulator;
 mod simulator_iam;
 mod simulator_keys;
 mod support;
+mod tenants;
 mod watch_command;
 mod watching;
 mod wire;

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Path, State},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -92,6 +92,16 @@ impl Account {
         self.with(|it| it.takes_tokens = false);
     }
 
+    /// This token is good too.
+    pub(crate) fn knows(&self, token: &str) {
+        self.with(|it| it.good.insert(token.to_owned()));
+    }
+
+    /// This token ends now.
+    pub(crate) fn revokes_one(&self, token: &str) {
+        self.with(|it| it.good.remove(token));
+    }
+
     /// All tokens end now.
     pub(crate) fn revokes(&self) {
         self.with(|it| it.good.clear());
@@ -134,13 +144,19 @@ async fn login(State(account): State<Account>, body: String) -> Response {
     })
 }
 
-async fn job(State(account): State<Account>, headers: HeaderMap) -> Response {
+/// Tells by the job's type whose token it was asked with.
+async fn job(
+    State(account): State<Account>,
+    Path((_, job)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
     let token = headers.get("x-auth-token").map_or("", |it| it.to_str().unwrap()).to_owned();
     account.with(|it| {
         let good = it.takes_tokens && it.good.contains(&token);
         it.asked.push(token.clone());
         if good {
-            return r#"{"status":"RUNNING","job_id":"j1"}"#.into_response();
+            let job = json!({"status": "RUNNING", "job_id": job, "job_type": token});
+            return job.to_string().into_response();
         }
         let message = format!("The token {token} must be updated");
         let body = json!({"error_code": "APIGW.0307", "error_msg": message, "request_id": "r"});
