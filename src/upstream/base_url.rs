@@ -1,11 +1,14 @@
 //! The address of an API, as far as it is the same for all of its calls.
 
+use std::net::IpAddr;
+
 /// The address of an API, without the version and path of its calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
     text: Box<str>,
     authority: Box<str>,
     path: Box<str>,
+    exposed: bool,
 }
 
 /// A text that is no [`BaseUrl`].
@@ -55,12 +58,18 @@ impl BaseUrl {
             text: url.as_str().trim_end_matches('/').into(),
             authority: authority.into(),
             path: url.path().trim_end_matches('/').into(),
+            exposed: url.scheme() == "http" && !is_loopback(host),
         })
     }
 
     /// The address, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether secrets that go there can be read on the way, unless something else encrypts them.
+    pub(super) fn is_exposed(&self) -> bool {
+        self.exposed
     }
 
     /// Host and port as in the header `host`: without the scheme's own port.
@@ -72,6 +81,11 @@ impl BaseUrl {
     pub(super) fn path(&self) -> &str {
         &self.path
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether a path ends in a version, or in a version and a project. Further in front, a version
@@ -108,6 +122,23 @@ mod tests {
         ] {
             let base = BaseUrl::parse(text);
             assert_eq!(base.as_ref().map(BaseUrl::as_str), expected.as_ref().copied(), "{text}");
+        }
+    }
+
+    #[test]
+    fn plain_http_beyond_loopback_is_exposed() {
+        for (text, exposed) in [
+            ("http://vbs.example", true),
+            ("http://10.0.0.1:8080", true),
+            ("http://[2001:db8::1]", true),
+            ("https://vbs.example", false),
+            ("http://127.0.0.1:8080", false),
+            ("http://127.0.0.1", false),
+            ("http://localhost:1", false),
+            ("http://[::1]:8080", false),
+            ("http://[::1]", false),
+        ] {
+            assert_eq!(BaseUrl::parse(text).unwrap().is_exposed(), exposed, "{text}");
         }
     }
 

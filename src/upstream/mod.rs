@@ -150,6 +150,12 @@ impl Upstream {
         registry: &mut Registry,
     ) -> Result<Self, SetupError> {
         let Config { base, transport: transport_config, credentials } = config;
+        for url in [Some(base), credentials.login_url()].into_iter().flatten() {
+            if url.is_exposed() {
+                let url = url.as_str();
+                tracing::warn!(url, "secrets go there without TLS; fine if a mesh encrypts them");
+            }
+        }
         let oddities = OddityCounter::default();
         oddities.register(registry);
         let transport = Transport::new(transport_config, reloads).await?;

@@ -24,7 +24,7 @@ pub use self::{
 };
 pub(super) use self::{keeper::Keeper, key::SigningKey};
 use super::{
-    SetupError,
+    BaseUrl, SetupError,
     secret::Secret,
     token::Token,
     transport::{self, Transport},
@@ -75,6 +75,14 @@ impl Credentials {
         match self {
             Self::Passthrough => false,
             Self::Password(_) | Self::Given(_) | Self::Metadata(_) => true,
+        }
+    }
+
+    /// Where a password goes.
+    pub(super) fn login_url(&self) -> Option<&BaseUrl> {
+        match self {
+            Self::Password(login) => Some(&login.url),
+            Self::Passthrough | Self::Given(_) | Self::Metadata(_) => None,
         }
     }
 
