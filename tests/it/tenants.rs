@@ -12,7 +12,9 @@ const TOKENS: [&str; 4] = ["token-a", "token-b", "token-A", "token-ab"];
 
 async fn account() -> Account {
     let account = Account::new("unused").await;
-    TOKENS.iter().for_each(|token| account.knows(token));
+    for token in TOKENS {
+        account.knows(token);
+    }
     account
 }
 
