@@ -50,7 +50,7 @@ def headers(dice):
     headers = {"Host": f"{word(dice, 1, 12)}.example.com"}
     if dice.random() < 0.5:
         headers["Content-Type"] = dice.choice(["application/json", "application/json;charset=utf8"])
-    odd = (f"X-{word(dice, 1, 6)}", f"{word(dice, 1, 3)}-{word(dice, 1, 3)}")
+    odd = (f"X-{word(dice, 1, 6)}", f"Odd-{word(dice, 1, 6)}")
     for name in ("X-Project-Id", "X-Security-Token", *odd):
         if dice.random() < 0.5:
             headers[name] = " " * dice.randint(0, 2) + text(dice, 0, 30) + " " * dice.randint(0, 2)
