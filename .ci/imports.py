@@ -12,14 +12,16 @@ ALLOWED = {
     "files": set(),
     "job": set(),
     "signing": set(),
+    "access": {"files", "job"},
     "upstream": {"files", "job", "signing"},
     "watch": {"job", "upstream"},
-    "grpc": {"proto", "job", "upstream", "watch"},
-    "server": {"files", "proto", "grpc", "upstream"},
+    "grpc": {"access", "proto", "job", "upstream", "watch"},
+    "server": {"access", "files", "proto", "grpc", "upstream"},
     "simulator": set(),
     "telemetry": set(),
 }
 BANNED = {
+    "access": ("tonic", "http::", "rustls", "axum", "hyper"),
     "job": ("tonic", "http::", "reqwest", "axum", "serde"),
     "signing": ("http::", "reqwest", "std::time"),
     "upstream": ("tonic::", "axum::", "hyper::"),

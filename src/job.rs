@@ -116,17 +116,28 @@ impl fmt::Debug for JobPath {
 }
 
 fn parse_id(field: &'static str, text: &str) -> Result<Box<str>, InvalidId> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    let problem = if text.is_empty() {
-        IdProblem::Empty
-    } else if !text.bytes().all(allowed) {
-        IdProblem::ForbiddenCharacter
-    } else if text.len() > MAX_ID_LEN {
-        IdProblem::TooLong
-    } else {
-        return Ok(text.into());
-    };
-    Err(InvalidId { field, problem })
+    match IdProblem::of(text) {
+        Some(problem) => Err(InvalidId { field, problem }),
+        None => Ok(text.into()),
+    }
+}
+
+// === impl IdProblem ===
+
+impl IdProblem {
+    /// What is wrong with an id, if anything is.
+    pub fn of(text: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if text.is_empty() {
+            Some(Self::Empty)
+        } else if !text.bytes().all(allowed) {
+            Some(Self::ForbiddenCharacter)
+        } else if text.len() > MAX_ID_LEN {
+            Some(Self::TooLong)
+        } else {
+            None
+        }
+    }
 }
 
 // === impl Status ===

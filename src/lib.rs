@@ -2,8 +2,10 @@
 //!
 //! [`server::bind`] opens the sockets of a gateway and [`server::Bound::run`] serves;
 //! [`simulator::bind`] does the same for a simulated cloud. Imports go one way: [`server`], then
-//! [`grpc`], then [`watch`], then [`upstream`], then [`job`] and [`signing`].
+//! [`grpc`], then [`watch`], then [`upstream`], then [`job`] and [`signing`]. [`access`] stands beside
+//! [`watch`].
 
+pub mod access;
 pub mod files;
 pub mod grpc;
 pub mod job;
