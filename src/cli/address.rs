@@ -1,11 +1,12 @@
-//! The address of a gRPC server on the command line: `http://host:port` and nothing more.
+//! The address of a gRPC server on the command line: `http://host:port` or `https://host:port`, and
+//! nothing more.
 
 use std::{fmt, str::FromStr};
 
 use http::Uri;
 use tonic::transport::Endpoint;
 
-/// A plaintext gRPC server.
+/// A gRPC server, with TLS or without.
 #[derive(Clone, Debug)]
 pub(crate) struct Address(Uri);
 
@@ -14,7 +15,7 @@ pub(crate) struct Address(Uri);
 pub(crate) enum AddressError {
     #[error("credentials do not belong in an address")]
     Credentials,
-    #[error("https is not supported yet, only http")]
+    #[error("the admin port has no TLS: write http")]
     Https,
     #[error("an address ends after the port, without path or query")]
     Path,
@@ -23,6 +24,17 @@ pub(crate) enum AddressError {
 }
 
 impl Address {
+    /// Reads the address of a server without TLS.
+    pub(crate) fn plaintext(text: &str) -> Result<Self, AddressError> {
+        let address: Self = text.parse()?;
+        if address.is_tls() { Err(AddressError::Https) } else { Ok(address) }
+    }
+
+    /// Whether the server speaks TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.0.scheme_str() == Some("https")
+    }
+
     /// What tonic connects to.
     pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint::from(self.0.clone())
@@ -35,8 +47,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let uri: Uri = text.parse().map_err(|_| AddressError::Unreadable)?;
         match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(AddressError::Https),
+            Some("http" | "https") => {}
             _ => return Err(AddressError::Unreadable),
         }
         let authority = uri.authority().ok_or(AddressError::Unreadable)?;
@@ -56,7 +67,7 @@ impl FromStr for Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authority = self.0.authority().map_or("", |authority| authority.as_str());
-        write!(f, "http://{authority}")
+        write!(f, "{}://{authority}", self.0.scheme_str().unwrap_or("http"))
     }
 }
 
@@ -71,7 +82,9 @@ mod tests {
             ("http://[::1]:50051/", Ok("http://[::1]:50051")),
             ("http://gateway", Ok("http://gateway")),
             ("HTTP://gateway:1", Ok("http://gateway:1")),
-            ("https://gateway:443", Err(AddressError::Https)),
+            ("https://gateway:443", Ok("https://gateway:443")),
+            ("https://[::1]", Ok("https://[::1]")),
+            ("https://user:secret@gateway", Err(AddressError::Credentials)),
             ("127.0.0.1:50051", Err(AddressError::Unreadable)),
             ("gateway", Err(AddressError::Unreadable)),
             ("ftp://gateway", Err(AddressError::Unreadable)),
@@ -86,5 +99,12 @@ mod tests {
             let address = text.parse::<Address>().map(|address| address.to_string());
             assert_eq!(address, expected.map(str::to_owned), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_admin_port_has_no_tls() {
+        assert_eq!(Address::plaintext("https://gateway").err(), Some(AddressError::Https));
+        assert!(!Address::plaintext("http://gateway").unwrap().is_tls());
+        assert!("HTTPS://gateway".parse::<Address>().unwrap().is_tls());
     }
 }

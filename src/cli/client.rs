@@ -3,7 +3,10 @@
 use std::{error::Error as StdError, iter, time::Duration};
 
 use tokio::time::{self, Instant};
-use tonic::{Status, TimeoutExpired, transport::Channel};
+use tonic::{
+    Status, TimeoutExpired,
+    transport::{Channel, ClientTlsConfig},
+};
 
 use super::{address::Address, error::Error};
 
@@ -17,15 +20,16 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     address: Address,
+    tls: Option<ClientTlsConfig>,
     after: Duration,
     deadline: Instant,
 }
 
 impl Peer {
-    /// The clock starts here.
-    pub(crate) fn new(address: Address, after: Duration) -> Self {
+    /// The clock starts here. `tls` is for an address that has it.
+    pub(crate) fn new(address: Address, tls: Option<ClientTlsConfig>, after: Duration) -> Self {
         let deadline = Instant::now() + after;
-        Self { address, after, deadline }
+        Self { address, tls, after, deadline }
     }
 
     /// The time that is left, for `Request::set_timeout`.
@@ -35,7 +39,11 @@ impl Peer {
 
     /// Connects. Has no limit of its own, see [`Peer::in_time`].
     pub(crate) async fn connect(&self) -> Result<Channel, Error> {
-        let endpoint = self.address.endpoint();
+        let endpoint = match &self.tls {
+            Some(tls) => self.address.endpoint().tls_config(tls.clone()),
+            None => Ok(self.address.endpoint()),
+        };
+        let endpoint = endpoint.map_err(|error| self.unreachable(&error))?;
         // Only so can a watch know that the other side has gone without a word.
         let endpoint = endpoint
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)

@@ -17,6 +17,7 @@ use super::{
     exit::Exit,
     signals,
     target::{Output, Target},
+    token::Credentials,
     watch::{self, Screen},
 };
 
@@ -79,7 +80,8 @@ async fn play(stage: &Stage, job_id: &str, console: Console) -> Result<Exit, Err
     let address = format!("http://{}", stage.gateway);
     let address = address.parse().map_err(|_| Error::Demo("no address".to_owned()))?;
     let target = Target::new(job_id.to_owned(), PROJECT, address);
-    let steps = watch::follow(target, Some(MetadataValue::from_static(TOKEN)));
+    let credentials = Credentials::of_token(MetadataValue::from_static(TOKEN));
+    let steps = watch::follow(target, credentials, None);
     let watched = watch::watch(steps, Screen::new(console, Output::Tree));
     timeout(LONGEST, watched)
         .await
@@ -126,7 +128,9 @@ impl Stage {
                 transport: upstream::TransportConfig::default(),
                 credentials: upstream::Credentials::Passthrough,
             },
-            reload: Reloads::new(Duration::from_mins(1)),
+            tls: None,
+            callers: None,
+            reload: Reloads::new(Duration::from_secs(10)),
         })
         .await?;
         let gateway = bound.local_addr();

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use jobgate::{server, simulator, upstream::InvalidSecret};
 use tonic::Status;
 
-use super::{address::Address, exit::Exit, render, token::TokenError};
+use super::{address::Address, exit::Exit, render, tls::TlsFileError, token::TokenError};
 
 /// Options that are right each by itself, but not together.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,9 @@ pub(crate) enum Error {
     /// No answer in the time given on the command line.
     #[error("no answer from {address} within {}", render::spelled(*.after))]
     TimedOut { address: Address, after: Duration },
+    /// A certificate or key can't be read.
+    #[error(transparent)]
+    TlsFile(#[from] TlsFileError),
     /// There is no token that could be sent.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -79,7 +82,7 @@ impl Error {
             | Self::Simulator(_)
             | Self::TimedOut { .. }
             | Self::Unreachable { .. } => Exit::Error,
-            Self::Script(_) | Self::Token(_) | Self::Usage(_) => Exit::Usage,
+            Self::Script(_) | Self::TlsFile(_) | Self::Token(_) | Self::Usage(_) => Exit::Usage,
         }
     }
 

@@ -16,7 +16,6 @@ use super::{
     exit::Exit,
     render,
     target::{Output, Target},
-    token,
 };
 
 /// Show one job as it is now
@@ -61,14 +60,12 @@ impl Get {
 
     async fn fetch(self) -> Result<Job, Error> {
         let Self { target, timeout, output: _ } = self;
-        let token = target.token()?;
+        let (credentials, tls) = (target.credentials()?, target.tls()?);
         let Target { job, project, gateway, .. } = target;
         let mut request = Request::new(GetJobRequest { project_id: project, job_id: job });
-        if let Some(token) = token {
-            request.metadata_mut().insert(token::KEY, token);
-        }
+        credentials.add_to(request.metadata_mut());
         // After the token: typing one into stdin takes its time.
-        let peer = Peer::new(gateway, timeout);
+        let peer = Peer::new(gateway, tls, timeout);
         peer.in_time(async {
             let channel = peer.connect().await?;
             request.set_timeout(peer.time_left());

@@ -21,6 +21,7 @@ pub(crate) struct Health {
         long,
         env = "JOBGATE_ADMIN",
         value_name = "URL",
+        value_parser = Address::plaintext,
         default_value = "http://127.0.0.1:9090"
     )]
     admin: Address,
@@ -59,7 +60,7 @@ impl Health {
 
     async fn check(self) -> Result<ServingStatus, Error> {
         let Self { admin, service, timeout } = self;
-        let peer = Peer::new(admin, timeout);
+        let peer = Peer::new(admin, None, timeout);
         peer.in_time(async {
             let channel = peer.connect().await?;
             let mut request = Request::new(HealthCheckRequest { service });

@@ -16,6 +16,7 @@ mod serve;
 mod signals;
 mod simulate;
 mod target;
+mod tls;
 mod token;
 mod watch;
 
@@ -126,12 +127,22 @@ mod tests {
 
     #[test]
     fn usage_errors() {
-        let cases: [(&[&str], ErrorKind); 6] = [
+        let cases: [(&[&str], ErrorKind); 10] = [
             (&["get"], ErrorKind::MissingRequiredArgument),
             (&["get", "j", "--project", "p", "--timeout", "0s"], ErrorKind::ValueValidation),
+            (&["get", "j", "--project", "p", "--gateway", "ftp://g"], ErrorKind::ValueValidation),
             (
-                &["get", "j", "--project", "p", "--gateway", "https://g:443"],
-                ErrorKind::ValueValidation,
+                &["get", "j", "--project", "p", "--client-cert", "c"],
+                ErrorKind::MissingRequiredArgument,
+            ),
+            (&["health", "--admin", "https://g:443"], ErrorKind::ValueValidation),
+            (
+                &["serve", "--upstream", "http://u", "--tls-cert", "c"],
+                ErrorKind::MissingRequiredArgument,
+            ),
+            (
+                &["serve", "--upstream", "http://u", "--tls-client-ca", "c"],
+                ErrorKind::MissingRequiredArgument,
             ),
             (&["get", "j", "--project", "p", "--output", "xml"], ErrorKind::InvalidValue),
             (&["get", "j", "--project", "p", "--token", "t"], ErrorKind::UnknownArgument),

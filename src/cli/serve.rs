@@ -92,15 +92,15 @@ impl Serve {
         }
         let runtime = runtime.enable_all().build().map_err(Error::Runtime)?;
         let outcome = runtime.block_on(async {
-            // Before anything else, since by itself the signal ends the process.
-            let mut hangups = signals::hangups()?;
+            // From the start: by itself the signal would end the process.
+            let hangups = signals::Hangups::listen()?;
             let bound = server::bind(config).await?;
             let stopped = |stop| async {
                 let _: Result<(), _> = { stop as tokio::sync::oneshot::Receiver<()> }.await;
             };
             tokio::select! {
-                outcome = signals::run_until_signal(|stop| bound.run(stopped(stop))) => outcome,
-                () = async { while hangups.recv().await.is_some() { reload.now(); } } => Ok(None),
+                ended = signals::run_until_signal(|stop| bound.run(stopped(stop))) => ended,
+                never = hangups.each(|| reload.now()) => match never {},
             }
         });
         // A lookup of a name may still sit in a thread; nothing waits for it.

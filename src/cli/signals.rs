@@ -1,4 +1,6 @@
-//! The signals that end a server.
+//! The signals that end a server, or have it look at its files.
+
+use std::convert::Infallible;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -8,6 +10,26 @@ use super::error::Error;
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+}
+
+/// Listens for SIGHUP.
+pub(super) struct Hangups(Signal);
+
+impl Hangups {
+    /// Begins to listen; from here on, the signal does not end the process.
+    pub(super) fn listen() -> Result<Self, Error> {
+        Ok(Self(signal(SignalKind::hangup()).map_err(Error::Runtime)?))
+    }
+
+    /// Does something at each signal, for ever.
+    pub(super) async fn each(mut self, act: impl Fn()) -> Infallible {
+        loop {
+            match self.0.recv().await {
+                Some(()) => act(),
+                None => std::future::pending().await,
+            }
+        }
+    }
 }
 
 impl Signals {
@@ -26,11 +48,6 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-/// Listens for SIGHUP, by which servers are told to read their files again.
-pub(super) fn hangups() -> Result<Signal, Error> {
-    signal(SignalKind::hangup()).map_err(Error::Runtime)
 }
 
 /// Runs a server that takes a shutdown until its end. The first signal shuts it down; a second

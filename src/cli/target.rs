@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::ClientTlsConfig;
 
 use super::{
     address::Address,
-    token::{Token, TokenError},
+    tls::{TlsArgs, TlsFileError},
+    token::{Credentials, TokenError},
 };
 
 /// Which job, at which gateway, with which token.
@@ -33,6 +34,14 @@ pub(crate) struct Target {
     /// Read the token from this file, `-` for stdin, instead of from `JOBGATE_TOKEN`
     #[arg(long, env = "JOBGATE_TOKEN_FILE", value_name = "PATH")]
     token_file: Option<PathBuf>,
+
+    /// Read the caller's own token, if the gateway wants one, from this file, `-` for stdin, instead
+    /// of from `JOBGATE_CALLER_TOKEN`
+    #[arg(long, env = "JOBGATE_CALLER_TOKEN_FILE", value_name = "PATH")]
+    caller_token_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// How a job is shown.
@@ -48,11 +57,23 @@ pub(crate) enum Output {
 impl Target {
     /// For a token that is already there.
     pub(crate) fn new(job: String, project: &str, gateway: Address) -> Self {
-        Self { job, project: project.to_owned(), gateway, token_file: None }
+        Self {
+            job,
+            project: project.to_owned(),
+            gateway,
+            token_file: None,
+            caller_token_file: None,
+            tls: TlsArgs::default(),
+        }
     }
 
-    /// The token, if there is one.
-    pub(crate) fn token(&self) -> Result<Option<MetadataValue<Ascii>>, TokenError> {
-        Token::find(self.token_file.as_deref())?.map(|token| token.metadata()).transpose()
+    /// What goes with each call.
+    pub(crate) fn credentials(&self) -> Result<Credentials, TokenError> {
+        Credentials::find(self.token_file.as_deref(), self.caller_token_file.as_deref())
+    }
+
+    /// TLS, if the gateway's address has it.
+    pub(crate) fn tls(&self) -> Result<Option<ClientTlsConfig>, TlsFileError> {
+        self.gateway.is_tls().then(|| self.tls.config()).transpose()
     }
 }

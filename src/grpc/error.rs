@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::deadline::InvalidTimeout;
 use crate::{
+    access::Refusal,
     job::{InvalidId, JobPath},
     proto::v1::ErrorReason,
     upstream::{ErrorKind, FetchError},
@@ -12,6 +13,9 @@ use crate::{
 /// Why a call fails. Its text is what the caller may read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
+    /// The call has no token for the cloud, though its bearer token may say who calls.
+    #[error("the call has no credentials for the cloud: send its token as x-auth-token")]
+    CloudTokenMissing,
     /// The call has no token.
     #[error("the call has no credentials: send a token as x-auth-token or authorization: Bearer")]
     CredentialsMissing,
@@ -47,6 +51,9 @@ pub enum Error {
     /// There are as many watches as there may be.
     #[error("this gateway has as many watches as it allows itself")]
     Overloaded,
+    /// The gateway's own rules refuse the call.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// This replica is about to stop.
     #[error("this replica of the gateway is about to stop")]
     ServerDraining,
@@ -75,7 +82,7 @@ impl Error {
     /// The reason in the public contract.
     pub fn reason(&self) -> ErrorReason {
         match self {
-            Self::CredentialsMissing => ErrorReason::CredentialsMissing,
+            Self::CloudTokenMissing | Self::CredentialsMissing => ErrorReason::CredentialsMissing,
             Self::DeadlineExceeded => ErrorReason::DeadlineExceeded,
             Self::Internal => ErrorReason::Internal,
             Self::InvalidId(_)
@@ -84,6 +91,11 @@ impl Error {
             | Self::InvalidToken { .. } => ErrorReason::InvalidRequest,
             Self::MethodNotImplemented => ErrorReason::MethodNotImplemented,
             Self::Overloaded => ErrorReason::Overloaded,
+            Self::Refused(refusal) => match refusal {
+                Refusal::Missing => ErrorReason::CredentialsMissing,
+                Refusal::Project | Refusal::UnknownCertificate => ErrorReason::PermissionDenied,
+                Refusal::UnknownToken => ErrorReason::CredentialsRejected,
+            },
             Self::ServerDraining => ErrorReason::ServerDraining,
             Self::WatchExpired => ErrorReason::WatchExpired,
             Self::Upstream { error, .. } | Self::WatchGaveUp { error } => match error.kind {

@@ -1,10 +1,14 @@
-//! What is checked of every call before anything is sent upstream: deadline and credentials.
+//! What is checked of every call before anything is sent upstream: deadline, caller and credentials.
 
 use http::{Extensions, HeaderMap, HeaderValue};
 use tonic::metadata::MetadataMap;
 
 use super::{error::Error, record::CallRecord, time_limit::Limit};
-use crate::upstream::{Credential, Token, Trace};
+use crate::{
+    access::{Access, Rules, Shown, TokenHash},
+    job::JobPath,
+    upstream::{Credential, Token, Trace},
+};
 
 /// The longest value of a trace header that is passed on.
 const MAX_TRACE: usize = 512;
@@ -15,6 +19,8 @@ pub struct RequestId(pub HeaderValue);
 
 /// A call that may go on.
 pub(super) struct Call {
+    pub(super) path: JobPath,
+    pub(super) shown: Shown,
     pub(super) credential: Credential,
     pub(super) limit: Limit,
     pub(super) trace: Trace,
@@ -26,17 +32,35 @@ pub(super) struct Call {
 impl Call {
     /// Checks a call. `own` is the gateway's credential, if the gateway lends it to its callers.
     pub(super) fn check(
+        path: JobPath,
         metadata: &MetadataMap,
         extensions: &Extensions,
+        access: &Access,
         own: Option<Credential>,
     ) -> Result<Self, Error> {
         let headers = metadata.as_ref();
         let record = CallRecord::of(extensions);
+        // One state of the rules for all questions: whose a bearer token is must not change between.
+        let rules = access.rules();
+        let callers_bearer = rules.as_deref().is_some_and(Rules::take_tokens);
+        let shown = Shown {
+            certificate: extensions.get().cloned(),
+            token: if callers_bearer { bearer(headers)?.map(TokenHash::of) } else { None },
+        };
+        if let Some(rules) = rules {
+            let verdict = rules.judge(&shown, path.project_id());
+            if let Some(caller) = verdict.caller {
+                record.called_by(caller);
+            }
+            verdict.outcome?;
+        }
         let credential = match own {
             Some(own) => own,
-            None => token(headers)?.into(),
+            None => token(headers, callers_bearer)?.into(),
         };
         Ok(Self {
+            path,
+            shown,
             credential,
             // Without the layer that sets it, the server is put together wrongly.
             limit: extensions.get().copied().ok_or(Error::Internal)?,
@@ -52,15 +76,16 @@ impl Call {
 }
 
 /// Finds the one token of a call. Beside an `x-auth-token`, `authorization` may well be for
-/// somebody on the way, such as a mesh.
-fn token(headers: &HeaderMap) -> Result<Token, Error> {
+/// somebody on the way, such as a mesh. A bearer token that says who calls never goes upstream.
+fn token(headers: &HeaderMap, callers_bearer: bool) -> Result<Token, Error> {
     let own = one(headers, "x-auth-token")?.map(HeaderValue::as_bytes);
-    let token = match own.filter(|token| !token.is_empty()) {
-        Some(token) => Some(token),
-        None => one(headers, "authorization")?.and_then(|value| bearer(value.as_bytes())),
+    let (token, missing) = match own.filter(|token| !token.is_empty()) {
+        Some(token) => (Some(token), Error::CredentialsMissing),
+        None if callers_bearer => (None, Error::CloudTokenMissing),
+        None => (bearer(headers)?, Error::CredentialsMissing),
     };
     // What came in a header fits into one; only a blank token is none.
-    token.and_then(|token| Token::parse(token).ok()).ok_or(Error::CredentialsMissing)
+    token.and_then(|token| Token::parse(token).ok()).ok_or(missing)
 }
 
 fn one<'h>(
@@ -76,9 +101,12 @@ fn one<'h>(
     Ok(value)
 }
 
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked("bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+/// The token in `authorization: Bearer`; a blank one is none.
+fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
+    let value = one(headers, "authorization")?.map(HeaderValue::as_bytes);
+    let parts = value.and_then(|value| value.split_at_checked("bearer ".len()));
+    let token = parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+    Ok(token.map(|(_, token)| token.trim_ascii()).filter(|token| !token.is_empty()))
 }
 
 fn trace_header(headers: &HeaderMap, name: &str) -> Option<HeaderValue> {

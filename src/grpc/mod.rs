@@ -25,7 +25,8 @@ pub use self::{
 };
 use self::{guard::Call, watch::View};
 use crate::{
-    job::JobPath,
+    access::Access,
+    job::{InvalidId, JobPath},
     proto::{
         WatchJobReply,
         v1::{GetJobRequest, Job, WatchJobRequest},
@@ -56,6 +57,7 @@ pub struct Config {
 /// Answers for jobs. Cheap to clone.
 #[derive(Clone)]
 pub struct Jobs {
+    access: Access,
     upstream: Upstream,
     watches: Watches<Upstream, View>,
 }
@@ -65,10 +67,10 @@ type Replies = Pin<Box<dyn Stream<Item = Result<WatchJobReply, Status>> + Send>>
 // === impl Jobs ===
 
 impl Jobs {
-    /// Answers with what `upstream` says.
-    pub fn new(config: Config, upstream: Upstream) -> Self {
+    /// Answers with what `upstream` says, those whom `access` lets ask.
+    pub fn new(config: Config, access: Access, upstream: Upstream) -> Self {
         let watches = Watches::new(config.watch, upstream.clone(), View::of);
-        Self { upstream, watches }
+        Self { access, upstream, watches }
     }
 
     /// The service, ready to be routed to.
@@ -84,11 +86,10 @@ impl Jobs {
         self.watches.drain();
     }
 
-    async fn job(&self, call: Call, request: GetJobRequest) -> Result<Job, Error> {
-        let path = JobPath::parse(&request.project_id, &request.job_id)?;
-        let fetched =
-            self.upstream.fetch(&path, &call.credential, &call.trace, call.limit.answer).await;
-        call.record.fetched(&fetched);
+    async fn job(&self, call: Call) -> Result<Job, Error> {
+        let Call { path, credential, limit, trace, record, .. } = call;
+        let fetched = self.upstream.fetch(&path, &credential, &trace, limit.answer).await;
+        record.fetched(&fetched);
         match fetched.result {
             Ok(job) => convert::job(&job).ok_or_else(|| {
                 let error = FetchError::too_large(fetched.http_status, fetched.request_id);
@@ -98,27 +99,34 @@ impl Jobs {
         }
     }
 
-    async fn watch(&self, call: Call, request: WatchJobRequest) -> Result<Replies, Error> {
-        let path = JobPath::parse(&request.project_id, &request.job_id)?;
-        let (opened, fetched) =
-            self.watches.open(&path, &call.credential, &call.trace, call.limit.own).await;
+    async fn watch(&self, call: Call, resume_token: &str) -> Result<Replies, Error> {
+        let Call { path, shown, credential, limit, trace, record } = call;
+        let permit = self.access.permit(shown);
+        let (opened, fetched) = self.watches.open(&path, &credential, &trace, limit.own).await;
         if let Some(fetched) = fetched {
-            call.record.fetched(&fetched);
+            record.fetched(&fetched);
         }
         let mut watcher = opened.map_err(|refusal| watch::refusal(refusal, path.clone()))?;
-        watcher.skip(|view| view.is_known_by(&request.resume_token));
-        Ok(Box::pin(watch::replies(watcher, path, call.record)))
+        watcher.skip(|view| view.is_known_by(resume_token));
+        Ok(match permit {
+            Some(permit) => Box::pin(watch::permitted_replies(permit, watcher, path, record)),
+            None => Box::pin(watch::replies(watcher, path, record)),
+        })
     }
 
     /// What all calls have in common: the checks before, and the record of an error after.
     async fn serve<Q, A>(
         &self,
+        path: Result<JobPath, InvalidId>,
         request: Request<Q>,
         answer: impl AsyncFnOnce(Call, Q) -> Result<A, Error>,
     ) -> Result<Response<A>, Status> {
         let record = CallRecord::of(request.extensions());
         let own = self.upstream.own_credential();
-        let call = Call::check(request.metadata(), request.extensions(), own);
+        let (metadata, extensions) = (request.metadata(), request.extensions());
+        let call = path
+            .map_err(Error::from)
+            .and_then(|path| Call::check(path, metadata, extensions, &self.access, own));
         let answered = match call {
             Ok(call) => answer(call, request.into_inner()).await,
             Err(error) => Err(error),
@@ -133,7 +141,9 @@ impl Jobs {
 #[tonic::async_trait]
 impl JobService for Jobs {
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<Job>, Status> {
-        self.serve(request, async |call, request| self.job(call, request).await).await
+        let GetJobRequest { project_id, job_id } = request.get_ref();
+        let path = JobPath::parse(project_id, job_id);
+        self.serve(path, request, async |call, _| self.job(call).await).await
     }
 
     type WatchJobStream = Replies;
@@ -142,6 +152,8 @@ impl JobService for Jobs {
         &self,
         request: Request<WatchJobRequest>,
     ) -> Result<Response<Replies>, Status> {
-        self.serve(request, async |call, request| self.watch(call, request).await).await
+        let WatchJobRequest { project_id, job_id, .. } = request.get_ref();
+        let path = JobPath::parse(project_id, job_id);
+        self.serve(path, request, async |call, it| self.watch(call, &it.resume_token).await).await
     }
 }

@@ -16,6 +16,7 @@ pub struct CallRecord(Arc<Mutex<Known>>);
 /// What the service knows of a call.
 #[derive(Clone, Debug, Default)]
 struct Known {
+    caller: Option<Arc<str>>,
     reason: Option<&'static str>,
     progress: Progress,
     upstream: Upstream,
@@ -48,6 +49,11 @@ impl CallRecord {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
+    /// The name that the gateway's rules have for the caller.
+    pub fn caller(&self) -> Option<Arc<str>> {
+        self.with(|known| known.caller.clone())
+    }
+
     /// The reason of the call's error.
     pub fn reason(&self) -> Option<&'static str> {
         self.with(|known| known.reason)
@@ -72,6 +78,10 @@ impl CallRecord {
     pub fn refuse<B: Default>(&self, error: &Error) -> Response<B> {
         self.failed(error);
         Status::from(error.clone()).into_http()
+    }
+
+    pub(super) fn called_by(&self, caller: Arc<str>) {
+        self.with(|known| known.caller = Some(caller));
     }
 
     pub(super) fn fetched(&self, fetched: &Fetched) {

@@ -50,12 +50,14 @@ impl From<Error> for Status {
                     "",
                 );
             }
-            Error::CredentialsMissing
+            Error::CloudTokenMissing
+            | Error::CredentialsMissing
             | Error::DeadlineExceeded
             | Error::Internal
             | Error::InvalidMessage { .. }
             | Error::MethodNotImplemented
             | Error::Overloaded
+            | Error::Refused(_)
             | Error::ServerDraining
             | Error::Upstream { .. }
             | Error::WatchExpired

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::*;
-use crate::{job::JobPath, upstream::FetchError};
+use crate::{access::Refusal, job::JobPath, upstream::FetchError};
 
 const KINDS: [(ErrorKind, Code, &str); 20] = [
     (ErrorKind::Conflict, Code::Aborted, "UPSTREAM_CONFLICT"),
@@ -44,6 +44,25 @@ fn every_kind_has_its_code_and_reason() {
         assert!(info.metadata.is_empty());
         assert!(!status.message().contains("internal:8080"));
     }
+}
+
+#[test]
+fn a_refusal_of_the_gateways_rules_looks_like_the_upstreams_but_for_its_answer() {
+    for (refusal, code, reason) in [
+        (Refusal::Missing, Code::Unauthenticated, "CREDENTIALS_MISSING"),
+        (Refusal::Project, Code::PermissionDenied, "PERMISSION_DENIED"),
+        (Refusal::UnknownCertificate, Code::PermissionDenied, "PERMISSION_DENIED"),
+        (Refusal::UnknownToken, Code::Unauthenticated, "CREDENTIALS_REJECTED"),
+    ] {
+        let status = Status::from(Error::from(refusal));
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((status.code(), info.reason.as_str()), (code, reason), "{refusal:?}");
+        assert!(status.message().contains("gateway") && info.metadata.is_empty());
+    }
+    let status = Status::from(Error::CloudTokenMissing);
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!(info.reason, "CREDENTIALS_MISSING");
+    assert_eq!(status.code(), Code::Unauthenticated);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tonic::Status;
 
 use super::{MAX_MESSAGE, convert, error::Error, record::CallRecord};
 use crate::{
+    access::Permit,
     job::{Job, JobPath},
     proto::{
         WatchJobReply,
@@ -70,6 +71,31 @@ pub(super) fn replies(
             Ok(event) => Some((Ok(reply(event, &path)), Some((watcher, path, record)))),
             Err(end) => {
                 let error = error(end, path)?;
+                record.failed(&error);
+                Some((Err(error.into()), None))
+            }
+        }
+    })
+}
+
+/// The same, to a caller who may lose his right to it.
+pub(super) fn permitted_replies(
+    permit: Permit,
+    watcher: Watcher<View>,
+    path: JobPath,
+    record: CallRecord,
+) -> impl Stream<Item = Result<WatchJobReply, Status>> {
+    stream::unfold(Some((permit, watcher, path, record)), async |watch| {
+        let (mut permit, mut watcher, path, record) = watch?;
+        let next = tokio::select! {
+            biased;
+            refusal = permit.lost(path.project_id()) => Err(Some(Error::from(refusal))),
+            next = watcher.next() => next.map_err(|end| error(end, path.clone())),
+        };
+        match next {
+            Ok(event) => Some((Ok(reply(event, &path)), Some((permit, watcher, path, record)))),
+            Err(error) => {
+                let error = error?;
                 record.failed(&error);
                 Some((Err(error.into()), None))
             }

@@ -127,6 +127,7 @@ impl Drop for Call {
             duration_ms = self.begun.elapsed().as_secs_f64() * 1e3,
             request_id = self.request_id.to_str().unwrap_or_default(),
             peer = self.caller.as_ref().map(|caller| tracing::field::display(caller.address)),
+            caller = self.record.caller().as_deref(),
             attempts = upstream.attempts,
             shared = upstream.shared,
             upstream_duration_ms = upstream.duration_ms,

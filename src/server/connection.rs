@@ -10,13 +10,18 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{ServiceExt as _, service_fn};
 
-use super::preface::{self, Preface};
+use super::{
+    preface::{self, Preface},
+    tls::{self, Tls},
+};
+use crate::access::Certificate;
 
 /// How long a peer may take to say what it speaks, or over HTTP/1.1 what it wants.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +50,8 @@ const MAX_STREAMS: u32 = 20_000;
 pub(super) struct Caller {
     /// The address of the peer.
     pub(super) address: SocketAddr,
+    /// The names of the peer, if it has shown a certificate.
+    certificate: Option<Certificate>,
     cutting: CancellationToken,
 }
 
@@ -60,6 +67,7 @@ pub(super) enum Protocol {
 /// The connections of one listener. They end in two steps: drained, then cut.
 pub(super) struct Connections {
     protocol: Protocol,
+    tls: Option<Tls>,
     draining: CancellationToken,
     cutting: CancellationToken,
     tasks: TaskTracker,
@@ -71,6 +79,14 @@ pub(super) struct Connections {
 struct Calls {
     cutting: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// What a connection is served with.
+struct Service {
+    caller: Caller,
+    routes: Router,
+    builder: auto::Builder<Calls>,
+    draining: CancellationToken,
 }
 
 // === impl Calls ===
@@ -100,17 +116,18 @@ impl Drop for Connections {
 }
 
 impl Connections {
-    pub(super) fn new(protocol: Protocol) -> Self {
+    pub(super) fn new(protocol: Protocol, tls: Option<Tls>) -> Self {
         let cutting = CancellationToken::new();
         let calls = Calls { cutting: cutting.clone(), tasks: TaskTracker::new() };
         let draining = CancellationToken::new();
-        Self { protocol, draining, cutting, tasks: TaskTracker::new(), calls }
+        Self { protocol, tls, draining, cutting, tasks: TaskTracker::new(), calls }
     }
 
     /// Accepts connections until they are drained or cut.
     pub(super) fn accept(&self, listener: TcpListener, routes: Router) {
-        let (protocol, draining, cutting, tasks, calls) = (
+        let (protocol, tls, draining, cutting, tasks, calls) = (
             self.protocol,
+            self.tls.clone(),
             self.draining.clone(),
             self.cutting.clone(),
             self.tasks.clone(),
@@ -120,10 +137,16 @@ impl Connections {
             loop {
                 match listener.accept().await {
                     Ok((stream, address)) => {
-                        let caller = Caller { address, cutting: cutting.clone() };
-                        let builder = builder(protocol, calls.clone());
-                        let serving =
-                            serve(stream, caller, routes.clone(), builder, draining.clone());
+                        let _ = stream.set_nodelay(true);
+                        let caller =
+                            Caller { address, certificate: None, cutting: cutting.clone() };
+                        let service = Service {
+                            caller,
+                            routes: routes.clone(),
+                            builder: builder(protocol, calls.clone()),
+                            draining: draining.clone(),
+                        };
+                        let serving = start(stream, tls.clone(), service);
                         tasks.spawn(cutting.clone().run_until_cancelled_owned(serving));
                     }
                     Err(error) => {
@@ -173,16 +196,43 @@ fn builder(protocol: Protocol, calls: Calls) -> auto::Builder<Calls> {
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    caller: Caller,
-    routes: Router,
-    builder: auto::Builder<Calls>,
-    draining: CancellationToken,
-) {
-    let _ = stream.set_nodelay(true);
+/// Serves a connection, through TLS if there is any.
+async fn start(stream: TcpStream, tls: Option<Tls>, mut service: Service) {
+    let Some(tls) = tls else {
+        return serve(stream, service).await;
+    };
+    // In a box of its own, so that connections without TLS do not pay for it.
+    let serving = Box::pin(async move {
+        let peer = service.caller.address;
+        let draining = service.draining.clone();
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream) => accepted,
+            () = async { draining.cancelled().await; sleep(DRAIN_GRACE).await } => return,
+        };
+        match accepted {
+            Ok(stream) => {
+                service.caller.certificate = tls::certificate(&stream);
+                serve(stream, service).await;
+            }
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(tracing::field::display);
+                tracing::debug!(%peer, cause, "{error}");
+            }
+        }
+    });
+    serving.await;
+}
+
+async fn serve<S>(stream: S, service: Service)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let Service { caller, routes, builder, draining } = service;
     let peer = caller.address;
     let routes = service_fn(move |mut request: http::Request<Incoming>| {
+        if let Some(certificate) = &caller.certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         request.extensions_mut().insert(caller.clone());
         routes.clone().oneshot(request)
     });

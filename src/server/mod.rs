@@ -8,8 +8,9 @@ mod admin;
 mod connection;
 mod health;
 mod preface;
+pub mod tls;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::{Router, body::Body, extract::Request};
 use prometheus_client::registry::Registry;
@@ -23,9 +24,11 @@ use self::{
     access_log::AccessLogLayer,
     connection::{Connections, Protocol},
     health::Health,
+    tls::Tls,
 };
 use crate::{
-    files::Reloads,
+    access::Access,
+    files::{FileError, Reloads},
     grpc::{self, CallRecord, TimeLimitLayer},
     proto,
     upstream::{self, Readiness, Upstream},
@@ -44,6 +47,10 @@ pub struct Config {
     pub grpc: grpc::Config,
     /// How to reach the upstream.
     pub upstream: upstream::Config,
+    /// The certificates of the gRPC port; `None` for plaintext.
+    pub tls: Option<tls::Config>,
+    /// The rules on who may ask about what; `None` for no rules.
+    pub callers: Option<PathBuf>,
     /// When files are looked at again.
     pub reload: Reloads,
 }
@@ -60,9 +67,21 @@ pub enum BindError {
         #[source]
         source: io::Error,
     },
+    /// A file can't be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The reflection service can't be built.
     #[error("can't set up server reflection")]
     Reflection(#[source] tonic_reflection::server::Error),
+    /// Anybody could use the gateway's own credentials.
+    #[error(
+        "on {address}, whoever reaches it could use the gateway's own credentials: add \
+         --tls-client-ca or --callers, listen on loopback, or use --credentials passthrough"
+    )]
+    Unprotected {
+        /// The address asked for.
+        address: SocketAddr,
+    },
     /// The upstream can't be set up.
     #[error("can't set up the upstream")]
     Upstream(#[from] upstream::SetupError),
@@ -72,6 +91,7 @@ pub enum BindError {
 pub struct Prepared {
     config: Config,
     registry: Registry,
+    tls: Option<Tls>,
     upstream: Upstream,
     jobs: grpc::Jobs,
 }
@@ -81,6 +101,7 @@ pub struct Bound {
     grpc: TcpListener,
     grpc_address: SocketAddr,
     grpc_routes: Router,
+    tls: Option<Tls>,
     admin: Option<(TcpListener, SocketAddr)>,
     admin_routes: Router,
     drain_timeout: Duration,
@@ -92,10 +113,23 @@ pub struct Bound {
 /// Reads all files and sets up all but the sockets. With credentials of its own, the gateway begins
 /// to obtain them.
 pub async fn prepare(config: Config) -> Result<Prepared, BindError> {
+    // Before the credentials are used for the first time.
+    let lends = config.upstream.credentials.are_the_gateways();
+    if lends && !config.listen.ip().is_loopback() && !config.authenticates() {
+        return Err(BindError::Unprotected { address: config.listen });
+    }
     let mut registry = Registry::default();
     let upstream = Upstream::new(&config.upstream, &config.reload, &mut registry).await?;
-    let jobs = grpc::Jobs::new(config.grpc, upstream.clone());
-    Ok(Prepared { config, registry, upstream, jobs })
+    let access = match &config.callers {
+        Some(file) => Access::follow(file.clone(), &config.reload).await?,
+        None => Access::open(),
+    };
+    let tls = match config.tls.clone() {
+        Some(tls) => Some(Tls::new(tls, &config.reload, &mut registry).await?),
+        None => None,
+    };
+    let jobs = grpc::Jobs::new(config.grpc, access, upstream.clone());
+    Ok(Prepared { config, registry, tls, upstream, jobs })
 }
 
 /// Prepares a server and opens its sockets.
@@ -163,7 +197,7 @@ impl Prepared {
 
     /// Opens the sockets.
     pub async fn bind(self) -> Result<Bound, BindError> {
-        let Self { config, registry, upstream, jobs } = self;
+        let Self { config, registry, tls, upstream, jobs } = self;
         let health = Health::new([grpc::SERVICE]);
         let (grpc, grpc_address) = listen(config.listen).await?;
         let admin = match config.admin_listen {
@@ -174,6 +208,7 @@ impl Prepared {
             grpc,
             grpc_address,
             grpc_routes: grpc_routes(&jobs, &health, config.grpc.timeout)?,
+            tls,
             admin,
             admin_routes: admin::routes(&health, registry),
             drain_timeout: config.drain_timeout,
@@ -181,6 +216,16 @@ impl Prepared {
             upstream,
             jobs,
         })
+    }
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Whether nobody can ask without showing who he is.
+    pub fn authenticates(&self) -> bool {
+        let client_ca = self.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+        self.callers.is_some() || client_ca.is_some()
     }
 }
 
@@ -200,11 +245,11 @@ impl Bound {
     /// Serves until `shutdown` is done, then drains for at most the drain timeout.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let admin_address = self.admin_addr();
-        let admin = Connections::new(Protocol::Any);
+        let admin = Connections::new(Protocol::Any, None);
         if let Some((listener, _)) = self.admin {
             admin.accept(listener, self.admin_routes);
         }
-        let grpc = Connections::new(Protocol::Http2);
+        let grpc = Connections::new(Protocol::Http2, self.tls);
         grpc.accept(self.grpc, self.grpc_routes);
         let readiness = self.upstream.readiness();
         self.health.serve(readiness);

@@ -1,6 +1,7 @@
 //! The options of a gateway, for all commands that set one up.
 
 mod credentials;
+mod inbound;
 mod upstream;
 mod watch;
 
@@ -9,7 +10,9 @@ use std::{net::SocketAddr, str::FromStr, time::Duration};
 use jobgate::{files::Reloads, grpc, server};
 
 pub(crate) use self::credentials::SECRET_VARIABLES;
-use self::{credentials::CredentialArgs, upstream::UpstreamArgs, watch::WatchArgs};
+use self::{
+    credentials::CredentialArgs, inbound::InboundArgs, upstream::UpstreamArgs, watch::WatchArgs,
+};
 use super::{duration, error::UsageError};
 
 /// A gateway.
@@ -30,6 +33,9 @@ pub(crate) struct Gateway {
         default_value = "127.0.0.1:9090"
     )]
     admin_listen: AdminListen,
+
+    #[command(flatten)]
+    inbound: InboundArgs,
 
     #[command(flatten)]
     credentials: CredentialArgs,
@@ -88,18 +94,22 @@ impl Gateway {
             upstream,
             listen,
             admin_listen: AdminListen(admin_listen),
+            inbound,
             credentials,
             reload_interval,
             timeout,
             drain_timeout,
             watch,
         } = self;
+        let (tls, callers) = inbound.config();
         Ok(server::Config {
             listen,
             admin_listen,
             drain_timeout,
             grpc: grpc::Config { timeout, watch: watch.config() },
             upstream: upstream.config(credentials.config()?),
+            tls,
+            callers,
             reload: Reloads::new(reload_interval),
         })
     }

@@ -27,7 +27,7 @@ impl JobService for Gateway {
             let value = request.metadata().get(key);
             value.map(|value| value.to_str().unwrap().to_owned())
         };
-        let token = header(token::KEY);
+        let token = header("x-auth-token");
         assert!(header("grpc-timeout").is_some());
         let GetJobRequest { project_id, job_id } = request.into_inner();
         match job_id.as_str() {

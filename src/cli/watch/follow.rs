@@ -6,13 +6,10 @@ use backon::BackoffBuilder as _;
 use futures_util::{Stream, stream};
 use jobgate::proto::v1::{WatchJobRequest, WatchJobResponse, job_service_client::JobServiceClient};
 use tokio::time::{sleep, timeout};
-use tonic::{
-    Code, Request, Streaming,
-    metadata::{Ascii, MetadataValue},
-};
+use tonic::{Code, Request, Streaming, transport::ClientTlsConfig};
 use tonic_types::StatusExt as _;
 
-use crate::cli::{client::Peer, error::Error, target::Target, token};
+use crate::cli::{client::Peer, error::Error, target::Target, token::Credentials};
 
 /// The time for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,13 +27,21 @@ pub(crate) enum Step {
 /// that no repeat can mend.
 pub(crate) fn follow(
     target: Target,
-    token: Option<MetadataValue<Ascii>>,
+    credentials: Credentials,
+    tls: Option<ClientTlsConfig>,
 ) -> impl Stream<Item = Result<Step, Error>> {
     let Target { job, project, gateway, .. } = target;
     let request = WatchJobRequest { project_id: project, job_id: job, resume_token: String::new() };
-    let peer = Peer::new(gateway, CONNECT_TIMEOUT);
-    let follower =
-        Follower { peer, request, token, stream: None, begun: false, waits: waits(), wait: None };
+    let peer = Peer::new(gateway, tls, CONNECT_TIMEOUT);
+    let follower = Follower {
+        peer,
+        request,
+        credentials,
+        stream: None,
+        begun: false,
+        waits: waits(),
+        wait: None,
+    };
     stream::try_unfold(follower, |mut follower| async {
         Ok(follower.next().await?.map(|step| (step, follower)))
     })
@@ -45,7 +50,7 @@ pub(crate) fn follow(
 struct Follower {
     peer: Peer,
     request: WatchJobRequest,
-    token: Option<MetadataValue<Ascii>>,
+    credentials: Credentials,
     stream: Option<Streaming<WatchJobResponse>>,
     /// Whether anything has come yet. Before that, an error is the answer.
     begun: bool,
@@ -110,9 +115,7 @@ impl Follower {
             .await
             .unwrap_or_else(|_| Err(self.peer.timed_out()))?;
         let mut request = Request::new(self.request.clone());
-        if let Some(token) = &self.token {
-            request.metadata_mut().insert(token::KEY, token.clone());
-        }
+        self.credentials.add_to(request.metadata_mut());
         let answer = JobServiceClient::new(channel).watch_job(request).await;
         Ok(answer.map_err(|status| self.peer.error(status))?.into_inner())
     }

@@ -56,9 +56,9 @@ impl Watch {
     pub(crate) async fn run(self, console: Console) -> Result<Exit, Error> {
         let Self { target, timeout, output } = self;
         let screen = Screen::new(console, output);
-        let token = target.token()?;
+        let (credentials, tls) = (target.credentials()?, target.tls()?);
         let watched = async {
-            match watch(follow(target, token), screen).await {
+            match watch(follow(target, credentials, tls), screen).await {
                 // Who reads the lines has seen enough.
                 Err(Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
                     Ok(Exit::JobNotEnded)

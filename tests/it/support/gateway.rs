@@ -46,6 +46,8 @@ pub(crate) fn config(upstream: SocketAddr) -> server::Config {
             },
             credentials: upstream::Credentials::Passthrough,
         },
+        tls: None,
+        callers: None,
         // Only when it is told.
         reload: Reloads::new(Duration::from_hours(1)),
     }

@@ -1,0 +1,100 @@
+//! What is made of the certificates' files.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_rustls::rustls::{
+    Error, RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject as _},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::files::{File, FileError};
+
+/// When a certificate's end is near enough for a warning.
+const SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Reads certificate, key and, if there is one more file, the clients' authorities.
+///
+/// Also tells when the certificate ends. One that has ended is taken all the same: clients may be
+/// told to bear it, and no certificate at all helps nobody.
+pub(super) fn parse(files: &[File]) -> Result<(ServerConfig, Option<Timestamp>), FileError> {
+    let (certificate, key) = (&files[0], &files[1]);
+    let chain = certificates(certificate)?;
+    let end = chain.first().and_then(end);
+    // The parser's own words may quote the file.
+    let private_key = PrivateKeyDer::from_pem_slice(&key.bytes)
+        .map_err(|_| FileError::content(key, &"there is no readable private key in PEM"))?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let clients = match files.get(2) {
+        Some(authorities) => verifier(authorities, &provider)?,
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
+    let wrong = |error| match error {
+        Error::InconsistentKeys(_) => FileError::content(key, &"the key of another certificate"),
+        error => FileError::content(certificate, &error),
+    };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(wrong)?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(chain, private_key)
+        .map_err(wrong)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    // Nothing resumes: calls come over few connections that live long, and each is checked against
+    // what is trusted when it begins.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    warn(end);
+    Ok((config, end))
+}
+
+fn verifier(
+    file: &File,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, FileError> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(file)? {
+        roots.add(authority).map_err(|error| FileError::content(file, &error))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|error| FileError::content(file, &error))
+}
+
+/// All certificates of a file, of which there must be one at least.
+fn certificates(file: &File) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.bytes).collect();
+    let wrong = |what: &str| FileError::content(file, &what);
+    let all = all.map_err(|_| wrong("there is a certificate that is no PEM"))?;
+    if all.is_empty() { Err(wrong("there is no certificate in PEM")) } else { Ok(all) }
+}
+
+/// When a certificate ends, if it can be read.
+fn end(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    // The library tells it only of certificates that have ended, as all will have by then.
+    let never = UnixTime::since_unix_epoch(Duration::MAX);
+    let usage = KeyUsage::server_auth();
+    match certificate.verify_for_usage(&[], &[], &[], never, usage, None, None) {
+        Err(webpki::Error::CertExpired { not_after, .. }) => {
+            Timestamp::from_second(i64::try_from(not_after.as_secs()).ok()?).ok()
+        }
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn warn(end: Option<Timestamp>) {
+    let now = Timestamp::now();
+    if let Some(end) = end.filter(|end| *end < now) {
+        tracing::warn!(%end, "the server's certificate has ended");
+    } else if let Some(end) = end.filter(|end| end.duration_since(now) < SOON) {
+        tracing::warn!(%end, "the server's certificate ends soon");
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;
