@@ -1,0 +1,17 @@
+"""Waiting for a condition, with a limit that only a fault reaches."""
+
+import time
+
+# The gateway waits up to two minutes after its password was refused twice.
+LIMIT = 300
+
+
+def until(condition, what):
+    """Asks until the condition holds, and returns its value."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"not within {LIMIT} s: {what}")
