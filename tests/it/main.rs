@@ -24,6 +24,7 @@ mod simulator_iam;
 mod simulator_keys;
 mod support;
 mod tenants;
+mod tls;
 mod watch_command;
 mod watching;
 mod wire;

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_rustls::rustls::{
-    Error, RootCertStore, ServerConfig,
+    Error, InconsistentKeys, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject as _},
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use webpki::{EndEntityCert, KeyUsage};
 
@@ -32,16 +33,24 @@ pub(super) fn parse(files: &[File]) -> Result<(ServerConfig, Option<Timestamp>),
         Some(authorities) => verifier(authorities, &provider)?,
         None => WebPkiClientVerifier::no_client_auth(),
     };
-    let wrong = |error| match error {
-        Error::InconsistentKeys(_) => FileError::content(key, &"the key of another certificate"),
-        error => FileError::content(certificate, &error),
-    };
+    let private_key = provider
+        .key_provider
+        .load_private_key(private_key)
+        .map_err(|error| FileError::content(key, &error))?;
+    let pair = CertifiedKey::new(chain, private_key);
+    match pair.keys_match() {
+        // Unknown is what can't be compared, and not what differs.
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+        Err(Error::InconsistentKeys(_)) => {
+            return Err(FileError::content(key, &"the key is that of another certificate"));
+        }
+        Err(error) => return Err(FileError::content(certificate, &error)),
+    }
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(wrong)?
+        .map_err(|error| FileError::content(certificate, &error))?
         .with_client_cert_verifier(clients)
-        .with_single_cert(chain, private_key)
-        .map_err(wrong)?;
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
     config.alpn_protocols = vec![b"h2".to_vec()];
     // Nothing resumes: calls come over few connections that live long, and each is checked against
     // what is trusted when it begins.

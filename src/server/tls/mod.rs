@@ -138,3 +138,30 @@ impl EncodeLabelValue for Outcome {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt as _, time::Instant};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_has_ten_seconds() {
+        let provider = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider();
+        let resolver = tokio_rustls::rustls::server::ResolvesServerCertUsingSni::new();
+        let config = ServerConfig::builder_with_provider(std::sync::Arc::new(provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(std::sync::Arc::new(resolver));
+        let tls = Tls { config: Live::constant(config), handshakes: Family::default() };
+        let (mut peer, stream) = tokio::io::duplex(64);
+        peer.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
+        let begun = Instant::now();
+        let error = tls.accept(stream).await.err().unwrap();
+        assert!(matches!(error, HandshakeError::TimedOut), "{error:?}");
+        assert_eq!(begun.elapsed(), HANDSHAKE_TIMEOUT);
+        let labels = Labels { result: Outcome::TimedOut };
+        assert_eq!(tls.handshakes.get_or_create(&labels).get(), 1);
+    }
+}

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod cloud;
+pub(crate) mod certificates;
 pub(crate) mod gateway;
 pub(crate) mod program;
 pub(crate) mod upstream;

@@ -75,6 +75,16 @@ impl Server {
         send(&self.process, signal);
     }
 
+    /// Waits for a line of its log with this text.
+    pub(crate) async fn logs(&mut self, text: &str) -> String {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert!(self.log.read_line(&mut line).await.unwrap() > 0, "it has ended");
+        }
+        line
+    }
+
     /// Its end, and the rest of its log.
     pub(crate) async fn end(mut self) -> (ExitStatus, String) {
         let mut log = String::new();
