@@ -3,6 +3,7 @@
 
 mod access_keys;
 mod answers;
+mod callers;
 mod check;
 mod credentials;
 mod deadlines;

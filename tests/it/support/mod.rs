@@ -1,8 +1,8 @@
 //! What the tests are written in.
 
 pub(crate) mod account;
-pub(crate) mod cloud;
 pub(crate) mod certificates;
+pub(crate) mod cloud;
 pub(crate) mod gateway;
 pub(crate) mod program;
 pub(crate) mod upstream;
