@@ -56,7 +56,8 @@ impl Rules {
 
 /// The rule for a caller with this token.
 fn rule(name: &str, token: &str, projects: &str) -> String {
-    let hash = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash: Vec<_> = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash.concat();
     format!("[[caller]]\nname = \"{name}\"\ntoken_sha256 = [\"{hash}\"]\nprojects = {projects}\n")
 }
 

@@ -9,6 +9,7 @@ mod credentials;
 mod deadlines;
 mod drain;
 mod egress;
+mod egress_tls;
 mod half_answers;
 mod health;
 mod history;

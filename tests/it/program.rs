@@ -9,7 +9,7 @@ use crate::support::{
     Reply, Upstream,
     gateway::channel,
     get_job,
-    program::{SECRET, Server, Simulator, output, send},
+    program::{SECRET, Server, Simulator, jobgate, output, send},
 };
 
 #[tokio::test]
@@ -123,4 +123,69 @@ async fn colour_comes_when_it_is_asked_for() {
         let done = output(&[&get[..], &[when]].concat()).await;
         assert_eq!(done.stdout.contains(&0x1b), colored, "{when}");
     }
+}
+
+#[tokio::test]
+async fn own_credentials_are_not_lent_to_whoever_comes() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let callers = folder.path().join("callers.toml");
+    let hash = "0".repeat(64);
+    let rule =
+        format!("[[caller]]\nname = \"a\"\ntoken_sha256 = [\"{hash}\"]\nprojects = [\"*\"]\n");
+    std::fs::write(&callers, rule).unwrap();
+    let callers = callers.to_str().unwrap();
+    let own = ["--credentials", "aksk", "--access-key", "AK", "--upstream", "http://127.0.0.1:1"];
+    let check = async |more: &[&str]| {
+        let mut command = jobgate(&[&["check", "--offline"], &own[..], more].concat());
+        let done = command.env("JOBGATE_SECRET_KEY", SECRET).output().await.unwrap();
+        (done.status.code(), String::from_utf8(done.stderr).unwrap())
+    };
+    for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:127.0.0.1]:0"] {
+        let (code, stderr) = check(&["--listen", listen]).await;
+        assert_eq!(code, Some(1), "{listen}: {stderr}");
+        for part in ["--tls-client-ca", "--callers", "loopback", "passthrough"] {
+            assert!(stderr.contains(part), "{listen}: {stderr}");
+        }
+        let (code, stderr) = check(&["--listen", listen, "--callers", callers]).await;
+        assert_eq!(code, Some(0), "{listen}: {stderr}");
+    }
+    for listen in ["127.0.0.1:0", "127.8.0.1:0", "[::1]:0"] {
+        let (code, stderr) = check(&["--listen", listen]).await;
+        assert_eq!(code, Some(0), "{listen}: {stderr}");
+    }
+    // With the callers' own tokens there is nothing to lend.
+    let passthrough = ["check", "--offline", "--upstream", "http://x", "--listen", "0.0.0.0:0"];
+    assert_eq!(output(&passthrough).await.status.code(), Some(0));
+    let serve = [&["serve"], &own[..], &["--listen", "0.0.0.0:0"]].concat();
+    let done = jobgate(&serve).env("JOBGATE_SECRET_KEY", SECRET).output().await.unwrap();
+    assert_eq!(done.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn sighup_reads_the_files_again() {
+    let upstream = Upstream::new([Reply::job()]).await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let [access_key, secret_key] = ["ak", "sk"].map(|it| folder.path().join(it));
+    std::fs::write(&access_key, "AKONE").unwrap();
+    std::fs::write(&secret_key, SECRET).unwrap();
+    let [ak, sk] = [&access_key, &secret_key].map(|path| path.to_str().unwrap());
+    let more = ["--credentials", "aksk", "--access-key-file", ak, "--secret-key-file", sk];
+    let more = [&more[..], &["--reload-interval", "1h"]].concat();
+    let server = Server::new(&upstream.address.to_string(), &more).await;
+    let mut client = JobServiceClient::new(channel(server.address).await);
+    client.get_job(get_job()).await.unwrap();
+    assert!(upstream.requests().pop().unwrap().contains("Access=AKONE,"));
+    std::fs::write(&access_key, "AKTWO").unwrap();
+    server.signal("-HUP");
+    loop {
+        client.get_job(get_job()).await.unwrap();
+        if upstream.requests().pop().unwrap().contains("Access=AKTWO,") {
+            break;
+        }
+    }
+    drop(client);
+    server.signal("-TERM");
+    let (status, log) = server.end().await;
+    assert_eq!(status.code(), Some(0));
+    assert!(!log.contains(SECRET), "{log}");
 }
