@@ -67,13 +67,15 @@ impl Access {
 
 impl Permit {
     /// Ready when the caller may not ask about the project any more.
-    ///
-    /// Nothing is lost when the wait is given up.
-    pub async fn lost(&mut self, project: &str) -> Refusal {
-        loop {
-            self.rules.changed().await;
-            if let Err(refusal) = self.rules.current().judge(&self.shown, project).outcome {
-                return refusal;
+    #[expect(clippy::manual_async_fn, reason = "would hold its arguments twice while it waits")]
+    pub fn lost(mut self, project: Box<str>) -> impl Future<Output = Refusal> + Send {
+        async move {
+            loop {
+                self.rules.changed().await;
+                let rules = self.rules.current();
+                if let Err(refusal) = rules.judge(&self.shown, &project).outcome {
+                    return refusal;
+                }
             }
         }
     }

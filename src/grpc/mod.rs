@@ -12,7 +12,7 @@ mod watch;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use futures_util::Stream;
+use futures_util::{FutureExt as _, Stream};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 pub use self::{
@@ -23,7 +23,10 @@ pub use self::{
     status::code_name,
     time_limit::{TimeLimit, TimeLimitLayer},
 };
-use self::{guard::Call, watch::View};
+use self::{
+    guard::Call,
+    watch::{View, Watch},
+};
 use crate::{
     access::Access,
     job::{InvalidId, JobPath},
@@ -102,16 +105,15 @@ impl Jobs {
     async fn watch(&self, call: Call, resume_token: &str) -> Result<Replies, Error> {
         let Call { path, shown, credential, limit, trace, record } = call;
         let permit = self.access.permit(shown);
+        let refused = permit.map(|permit| permit.lost(path.project_id().into()).boxed());
         let (opened, fetched) = self.watches.open(&path, &credential, &trace, limit.own).await;
         if let Some(fetched) = fetched {
             record.fetched(&fetched);
         }
         let mut watcher = opened.map_err(|refusal| watch::refusal(refusal, path.clone()))?;
         watcher.skip(|view| view.is_known_by(resume_token));
-        Ok(match permit {
-            Some(permit) => Box::pin(watch::permitted_replies(permit, watcher, path, record)),
-            None => Box::pin(watch::replies(watcher, path, record)),
-        })
+        let watch = Watch { refused, watcher, path, record };
+        Ok(Box::pin(watch::replies(watch)))
     }
 
     /// What all calls have in common: the checks before, and the record of an error after.

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, future::BoxFuture, stream};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
 use super::{MAX_MESSAGE, convert, error::Error, record::CallRecord};
 use crate::{
-    access::Permit,
+    access::Refusal,
     job::{Job, JobPath},
     proto::{
         WatchJobReply,
         v1::{Heartbeat, WatchJobResponse, watch_job_response},
     },
-    watch::{End, Event, Refusal, Watcher},
+    watch::{self as watches, End, Event, Watcher},
 };
 
 /// The most bytes that are added to a [`View`] for one watcher.
@@ -27,6 +27,15 @@ const MAX_REST: usize = 64;
 pub(super) struct View {
     encoded: Bytes,
     resume_token: Arc<str>,
+}
+
+/// A watch that has begun.
+pub(super) struct Watch {
+    /// Ready when the caller may not watch any more. Costs nothing where nobody can lose his right.
+    pub(super) refused: Option<BoxFuture<'static, Refusal>>,
+    pub(super) watcher: Watcher<View>,
+    pub(super) path: JobPath,
+    pub(super) record: CallRecord,
 }
 
 // === impl View ===
@@ -60,47 +69,38 @@ fn resume_token(job: &[u8]) -> String {
 }
 
 /// The messages of a watch, up to the status that ends it.
-pub(super) fn replies(
-    watcher: Watcher<View>,
-    path: JobPath,
-    record: CallRecord,
-) -> impl Stream<Item = Result<WatchJobReply, Status>> {
-    stream::unfold(Some((watcher, path, record)), async |watch| {
-        let (mut watcher, path, record) = watch?;
-        match watcher.next().await {
-            Ok(event) => Some((Ok(reply(event, &path)), Some((watcher, path, record)))),
-            Err(end) => {
-                let error = error(end, path)?;
-                record.failed(&error);
+pub(super) fn replies(watch: Watch) -> impl Stream<Item = Result<WatchJobReply, Status>> {
+    // In a box, for the stream would keep it twice: at rest and at work.
+    stream::unfold(Some(Box::new(watch)), async |watch| {
+        let mut watch = watch?;
+        match watch.next().await {
+            Ok(event) => Some((Ok(reply(event, &watch.path)), Some(watch))),
+            Err(error) => {
+                let error = error?;
+                watch.record.failed(&error);
                 Some((Err(error.into()), None))
             }
         }
     })
 }
 
-/// The same, to a caller who may lose his right to it.
-pub(super) fn permitted_replies(
-    permit: Permit,
-    watcher: Watcher<View>,
-    path: JobPath,
-    record: CallRecord,
-) -> impl Stream<Item = Result<WatchJobReply, Status>> {
-    stream::unfold(Some((permit, watcher, path, record)), async |watch| {
-        let (mut permit, mut watcher, path, record) = watch?;
-        let next = tokio::select! {
-            biased;
-            refusal = permit.lost(path.project_id()) => Err(Some(Error::from(refusal))),
-            next = watcher.next() => next.map_err(|end| error(end, path.clone())),
+// === impl Watch ===
+
+impl Watch {
+    /// Waits for what there is to tell next. The error ends the watch; there is none if its job has
+    /// ended.
+    async fn next(&mut self) -> Result<Event<View>, Option<Error>> {
+        let Self { refused, watcher, path, .. } = self;
+        let told = match refused {
+            Some(refused) => tokio::select! {
+                biased;
+                refusal = refused => return Err(Some(refusal.into())),
+                told = watcher.next() => told,
+            },
+            None => watcher.next().await,
         };
-        match next {
-            Ok(event) => Some((Ok(reply(event, &path)), Some((permit, watcher, path, record)))),
-            Err(error) => {
-                let error = error?;
-                record.failed(&error);
-                Some((Err(error.into()), None))
-            }
-        }
-    })
+        told.map_err(|end| error(end, path.clone()))
+    }
 }
 
 fn reply(event: Event<View>, path: &JobPath) -> WatchJobReply {
@@ -144,11 +144,11 @@ fn error(end: End, path: JobPath) -> Option<Error> {
 }
 
 /// The error of a call for which there is no watch.
-pub(super) fn refusal(refusal: Refusal, path: JobPath) -> Error {
+pub(super) fn refusal(refusal: watches::Refusal, path: JobPath) -> Error {
     match refusal {
-        Refusal::Draining => Error::ServerDraining,
-        Refusal::Overloaded => Error::Overloaded,
-        Refusal::Failed(error) => Error::Upstream { error, path },
-        Refusal::Lost => Error::Internal,
+        watches::Refusal::Draining => Error::ServerDraining,
+        watches::Refusal::Overloaded => Error::Overloaded,
+        watches::Refusal::Failed(error) => Error::Upstream { error, path },
+        watches::Refusal::Lost => Error::Internal,
     }
 }

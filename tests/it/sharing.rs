@@ -19,10 +19,13 @@ async fn calls_that_differ_in_project_job_or_token_share_nothing() {
         request.metadata_mut().insert("x-auth-token", token.parse().unwrap());
         gateway.send(request)
     };
-    let different =
-        [("p", "j", "t"), ("p", "j", "T"), ("p", "k", "t"), ("q", "j", "t"), ("pj", "j", "t")];
-    let calls = different.into_iter().map(|(project, job, token)| ask(project, job, token));
-    let calls = futures_util::future::join_all(calls);
+    let calls = futures_util::future::join_all(vec![
+        ask("p", "j", "t"),
+        ask("p", "j", "T"),
+        ask("p", "k", "t"),
+        ask("q", "j", "t"),
+        ask("pj", "j", "t"),
+    ]);
     let release = async {
         upstream.has_seen(5).await;
         go.notify_waiters();
