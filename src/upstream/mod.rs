@@ -45,7 +45,7 @@ pub use self::{
     transport::{Config as TransportConfig, HttpProxy, MAX_BODY, Tls, TlsVersion},
 };
 use self::{
-    credentials::{Keeper, Pass, Whose},
+    credentials::{Keeper, Lease, Pass, Whose},
     flights::{Deadline, Flights},
     http::Http,
     oddity::{Oddities, OddityCounter},
@@ -264,22 +264,47 @@ impl Upstream {
         }
     }
 
-    /// Asks once with the gateway's own credentials, and tells their keeper what came of it.
+    /// Asks once with the gateway's own credentials.
     async fn ask_as(&self, own: &Keeper, path: &JobPath, trace: &Trace) -> Attempt {
-        let (lease, _trial) = match own.lease().await {
+        let (lease, trial) = match own.lease().await {
             Ok(lease) => lease,
             Err(error) => return Attempt::not_sent(error),
         };
+        let Some(trial) = trial else {
+            return self.ask_and_tell(own, &lease, path, trace).await;
+        };
+        // To its end, whoever waits for it: of an answer that nobody heard, the next would not know
+        // that the key is wrong.
+        let (this, own, path, trace) = (self.clone(), own.clone(), path.clone(), trace.clone());
+        let asking = tokio::spawn(async move {
+            let attempt = this.ask_and_tell(&own, &lease, &path, &trace).await;
+            drop(trial);
+            attempt
+        });
+        asking.await.unwrap_or_else(|stopped| {
+            let kind = ErrorKind::GatewayCredentialsUnavailable;
+            Attempt::not_sent(Arc::new(FetchError::no_answer(kind, stopped.to_string())))
+        })
+    }
+
+    /// Asks once, and tells the keeper of the credentials what came of it.
+    async fn ask_and_tell(
+        &self,
+        own: &Keeper,
+        lease: &Lease,
+        path: &JobPath,
+        trace: &Trace,
+    ) -> Attempt {
         let mut attempt = self.ask(path, lease.pass(), trace).await;
         match &mut attempt.result {
-            Ok(_) => own.accepted(&lease),
+            Ok(_) => own.accepted(lease),
             Err(error) => match error.kind {
                 ErrorKind::JobNotFound | ErrorKind::JobExpired | ErrorKind::PermissionDenied => {
-                    own.accepted(&lease);
+                    own.accepted(lease);
                 }
                 ErrorKind::CredentialsRejected => {
                     Arc::make_mut(error).kind = ErrorKind::GatewayCredentialsRejected;
-                    own.refused(&lease, error);
+                    own.refused(lease, error);
                 }
                 _ => {}
             },

@@ -1,6 +1,6 @@
 //! The gateway's own credentials: access keys.
 
-use std::{fs, net::SocketAddr, sync::Arc};
+use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use jobgate::{
@@ -116,6 +116,24 @@ async fn a_wrong_signature_is_sent_once_however_many_call() {
 }
 
 #[tokio::test]
+async fn a_wrong_signature_is_sent_once_though_nobody_waits_for_the_answer() {
+    let go = Arc::new(Notify::new());
+    let upstream = Upstream::new([refusal().when(&go), refusal()]).await;
+    let gateway = Gateway::with(with(upstream.address, key("AKONE", "wrong"))).await;
+    let mut given_up = 0;
+    while given_up < 5 || upstream.count() == 0 {
+        let message = GetJobRequest { project_id: "p1".into(), job_id: "j1".into() };
+        let mut request = Request::new(message);
+        request.set_timeout(Duration::from_millis(100));
+        gateway.send(request).await.unwrap_err();
+        given_up += 1;
+    }
+    go.notify_one();
+    assert!(rejected(&get(&gateway, "j1").await));
+    assert_eq!(upstream.count(), 1);
+}
+
+#[tokio::test]
 async fn a_good_key_that_is_refused_is_not_sent_again() {
     let upstream = Upstream::new([Reply::job(), refusal(), Reply::job()]).await;
     let gateway = Gateway::with(with(upstream.address, key("AKONE", "secret-one"))).await;
@@ -170,7 +188,7 @@ async fn temporary_keys_are_renewed_without_a_failed_call() {
     let credentials = Credentials::Metadata(MetadataService { url });
     let gateway = Gateway::with(with(cloud, credentials)).await;
     // Until the third key at least; a key that ends on the way is replaced within the call.
-    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+    let end = tokio::time::Instant::now() + Duration::from_secs(5);
     while tokio::time::Instant::now() < end {
         get(&gateway, "j1").await.unwrap();
     }

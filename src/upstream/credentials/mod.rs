@@ -22,7 +22,10 @@ pub use self::{
     metadata::MetadataService,
     source::SecretSource,
 };
-pub(super) use self::{keeper::Keeper, key::SigningKey};
+pub(super) use self::{
+    keeper::{Keeper, Lease},
+    key::SigningKey,
+};
 use super::{
     BaseUrl, SetupError,
     secret::Secret,
