@@ -51,6 +51,12 @@ pub enum FileError {
         /// What is wrong.
         problem: String,
     },
+    /// It is a directory, a pipe or a device.
+    #[error("{} is no regular file", path.display())]
+    NotAFile {
+        /// Which file.
+        path: PathBuf,
+    },
     /// It can't be read.
     #[error("can't read {}", path.display())]
     Read {
@@ -75,8 +81,10 @@ struct Followed<P> {
     what: &'static str,
     paths: Arc<[PathBuf]>,
     parse: P,
-    /// Of the content that was last tried, good or bad; `None` if it could not be read.
-    seen: Option<Hash>,
+    /// Of the content that is in use.
+    used: Option<Hash>,
+    /// What was last complained of: the hash of a content, or `None` of a file that can't be read.
+    complained: Option<Option<Hash>>,
 }
 
 // === impl Reloads ===
@@ -92,6 +100,12 @@ impl Reloads {
         self.now.send_replace(());
     }
 
+    /// Ready at the next [`Reloads::now`].
+    pub async fn told(&self) {
+        // The sender lives as long as this does.
+        let _ = self.now.subscribe().changed().await;
+    }
+
     /// Makes something of files, and again whenever they change. `what` is for the log.
     ///
     /// Fails if they are not good at the start. Follows them until nobody looks at the result.
@@ -105,9 +119,10 @@ impl Reloads {
         T: Send + Sync + 'static,
         P: Fn(&[File]) -> Result<T, FileError> + Send + 'static,
     {
-        let mut followed = Followed { what, paths: paths.into(), parse, seen: None };
+        let mut followed =
+            Followed { what, paths: paths.into(), parse, used: None, complained: None };
         let files = read_all(&followed.paths).await?;
-        followed.seen = Some(hash(&files));
+        followed.used = Some(hash(&files));
         let first = (followed.parse)(&files)?;
         let (sender, receiver) = watch::channel(Arc::new(first));
         let (this, mut now) = (self.clone(), self.now.subscribe());
@@ -173,17 +188,23 @@ impl<P> Followed<P> {
     {
         let read = read_all(&self.paths).await;
         let hash = read.as_ref().ok().map(|files| hash(files));
-        if hash == self.seen {
+        if hash.is_some() && hash == self.used {
+            // It may have been away for a while; nothing has come of it.
+            self.complained = None;
             return None;
         }
-        self.seen = hash;
+        if self.complained == Some(hash) {
+            return None;
+        }
         let what = self.what;
         match read.and_then(|files| (self.parse)(&files)) {
             Ok(value) => {
+                (self.used, self.complained) = (hash, None);
                 tracing::info!(what, "reloaded");
                 Some(value)
             }
             Err(error) => {
+                self.complained = Some(hash);
                 let cause = std::error::Error::source(&error).map(tracing::field::display);
                 tracing::error!(what, %error, cause, "can't reload; the old one stays in use");
                 None
@@ -216,6 +237,10 @@ async fn read_all(paths: &Arc<[PathBuf]>) -> Result<Vec<File>, FileError> {
 
 fn read(path: &Path) -> Result<File, FileError> {
     let failed = |source| FileError::Read { path: path.to_owned(), source };
+    // Opening a pipe would wait for somebody to write.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(FileError::NotAFile { path: path.to_owned() });
+    }
     let file = fs::File::open(path).map_err(failed)?;
     // Room for all of it from the start: growing would leave copies behind.
     let size = file.metadata().map_err(failed)?.len().min(MAX_FILE);

@@ -50,6 +50,13 @@ fn reloads() -> Reloads {
     Reloads::new(Duration::from_hours(1))
 }
 
+type Parse = fn(&[File]) -> Result<u32, FileError>;
+
+fn followed(volume: &Volume) -> Followed<Parse> {
+    let paths = volume.paths().into();
+    Followed { what: "numbers", paths, parse, used: None, complained: None }
+}
+
 async fn next(reloads: &Reloads, live: &mut Live<u32>) -> u32 {
     reloads.now();
     live.changed().await;
@@ -81,8 +88,7 @@ async fn the_interval_is_enough() {
 async fn what_is_bad_changes_nothing_until_it_is_good_again() {
     let (volume, reloads) = (Volume::new("1"), reloads());
     let live = reloads.follow("numbers", volume.paths(), parse).await.unwrap();
-    let mut followed =
-        Followed { what: "numbers", paths: volume.paths().into(), parse, seen: None };
+    let mut followed = followed(&volume);
     assert_eq!(followed.look().await, Some(1));
     for (left, right) in [("2", "1"), ("x", "x"), ("", "")] {
         volume.write(left, right);
@@ -98,6 +104,23 @@ async fn what_is_bad_changes_nothing_until_it_is_good_again() {
 }
 
 #[tokio::test]
+async fn what_comes_back_unchanged_is_no_news() {
+    let volume = Volume::new("1");
+    let mut followed = followed(&volume);
+    assert_eq!(followed.look().await, Some(1));
+    for _ in 0..3 {
+        fs::remove_file(&volume.paths()[0]).unwrap();
+        assert_eq!(followed.look().await, None);
+        volume.write("1", "1");
+        assert_eq!(followed.look().await, None);
+        volume.write("2", "1");
+        assert_eq!(followed.look().await, None);
+        volume.write("1", "1");
+        assert_eq!(followed.look().await, None);
+    }
+}
+
+#[tokio::test]
 async fn bad_files_at_the_start_are_errors_that_name_them() {
     let (volume, reloads) = (Volume::new("x"), reloads());
     let follow = async |paths| reloads.follow("numbers", paths, parse).await.map(|_| ());
@@ -106,6 +129,11 @@ async fn bad_files_at_the_start_are_errors_that_name_them() {
     volume.write(&"1".repeat((1 << 20) + 1), "1");
     let error = follow(volume.paths()).await.unwrap_err();
     assert!(matches!(error, FileError::TooLarge { .. }), "{error}");
+    // Of a pipe nobody writes to, or a folder, nothing would ever come.
+    for odd in ["/dev/zero", "/tmp"] {
+        let error = follow(vec![odd.into()]).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("{odd} is no regular file"));
+    }
     let error = follow(vec!["/no/such/file".into()]).await.unwrap_err();
     assert_eq!(error.to_string(), "can't read /no/such/file");
 }
