@@ -11,7 +11,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -197,7 +197,10 @@ fn builder(protocol: Protocol, calls: Calls) -> auto::Builder<Calls> {
 }
 
 /// Serves a connection, through TLS if there is any.
-async fn start(stream: TcpStream, tls: Option<Tls>, mut service: Service) {
+async fn start<S>(stream: S, tls: Option<Tls>, mut service: Service)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let Some(tls) = tls else {
         return serve(stream, service).await;
     };
@@ -205,11 +208,11 @@ async fn start(stream: TcpStream, tls: Option<Tls>, mut service: Service) {
     let serving = Box::pin(async move {
         let peer = service.caller.address;
         let draining = service.draining.clone();
-        let accepted = tokio::select! {
-            accepted = tls.accept(stream) => accepted,
-            () = async { draining.cancelled().await; sleep(DRAIN_GRACE).await } => return,
+        let given_up = async {
+            draining.cancelled().await;
+            sleep(DRAIN_GRACE).await;
         };
-        match accepted {
+        match tls.accept(stream, given_up).await {
             Ok(stream) => {
                 service.caller.certificate = tls::certificate(&stream);
                 serve(stream, service).await;
@@ -265,5 +268,29 @@ async fn silent(preface: &Preface) {
     sleep(PREFACE_TIMEOUT).await;
     if preface.seen() {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_gives_a_handshake_its_grace_and_no_more() {
+        let (_peer, stream) = tls::tests::half().await;
+        let connections = Connections::new(Protocol::Http2, Some(tls::tests::tls()));
+        connections.draining.cancel();
+        let (cutting, draining) = (connections.cutting.clone(), connections.draining.clone());
+        let service = Service {
+            caller: Caller { address: ([127, 0, 0, 1], 1).into(), certificate: None, cutting },
+            routes: Router::new(),
+            builder: builder(Protocol::Http2, connections.calls.clone()),
+            draining,
+        };
+        let begun = Instant::now();
+        start(stream, connections.tls.clone(), service).await;
+        assert_eq!(begun.elapsed(), DRAIN_GRACE);
     }
 }

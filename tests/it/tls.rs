@@ -25,7 +25,7 @@ use tokio_rustls::rustls::{
 use crate::{
     health::http_get,
     support::{
-        Gateway, Reply, Upstream,
+        Gateway, Reply, Upstream, becomes,
         certificates::{Authority, NAME, Pair, Volume, certificate, handshake, over},
         gateway::{channel, config},
         get_job,
@@ -53,9 +53,7 @@ async fn get(
 
 /// Returns once new connections see this certificate.
 async fn shows(address: SocketAddr, client: &Arc<ClientConfig>, pair: &Pair) {
-    while !is_shown(address, client, pair).await {
-        tokio::task::yield_now().await;
-    }
+    becomes(async || is_shown(address, client, pair).await).await;
 }
 
 async fn is_shown(address: SocketAddr, client: &Arc<ClientConfig>, pair: &Pair) -> bool {
@@ -185,9 +183,7 @@ async fn another_authority_of_clients_counts_from_the_next_connection_on() {
     get(gateway.address, Arc::clone(&second)).await.unwrap_err();
     volume.swap(&pair, Some(&new));
     reload.now();
-    while get(gateway.address, Arc::clone(&second)).await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    becomes(async || get(gateway.address, Arc::clone(&second)).await.is_ok()).await;
     // Also with what it may have kept of its first session.
     get(gateway.address, first).await.unwrap_err();
 }
@@ -239,6 +235,8 @@ async fn a_bad_pair_is_complained_of_and_the_old_one_stays() {
     let volume = Volume::new(&first, None);
     let (cert, key) = (volume.path("cert.pem"), volume.path("key.pem"));
     let flags = ["--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    // So that it is the signal.
+    let flags = [&flags[..], &["--reload-interval", "1h"]].concat();
     let mut server = Server::new(&upstream.address.to_string(), &flags).await;
     let client = Arc::new(authority.client(None));
     let Pair { certificate, key: old_key } = first;
@@ -253,8 +251,7 @@ async fn a_bad_pair_is_complained_of_and_the_old_one_stays() {
     }
     volume.overwrite(&second);
     server.signal("-HUP");
-    server.logs("reloaded").await;
-    assert!(is_shown(server.address, &client, &second).await);
+    shows(server.address, &client, &second).await;
 }
 
 #[tokio::test]

@@ -53,6 +53,8 @@ pub(super) struct Tls {
 /// Why there is no TLS connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
+    #[error("the TLS handshake was given up")]
+    GivenUp,
     #[error("the TLS handshake failed")]
     Failed(#[source] io::Error),
     #[error("the TLS handshake took too long")]
@@ -104,13 +106,21 @@ impl Tls {
         Ok(Self { config: config.await?, handshakes })
     }
 
-    /// Answers a peer's handshake.
-    pub(super) async fn accept<S>(&self, stream: S) -> Result<TlsStream<S>, HandshakeError>
+    /// Answers a peer's handshake, unless it is given up before.
+    pub(super) async fn accept<S>(
+        &self,
+        stream: S,
+        given_up: impl Future<Output = ()>,
+    ) -> Result<TlsStream<S>, HandshakeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let accepting = TlsAcceptor::from(self.config.current()).accept(stream);
-        let (result, outcome) = match timeout(HANDSHAKE_TIMEOUT, accepting).await {
+        let accepted = tokio::select! {
+            accepted = timeout(HANDSHAKE_TIMEOUT, accepting) => accepted,
+            () = given_up => return Err(HandshakeError::GivenUp),
+        };
+        let (result, outcome) = match accepted {
             Ok(Ok(stream)) => (Ok(stream), Outcome::Ok),
             Ok(Err(error)) => (Err(HandshakeError::Failed(error)), Outcome::Failed),
             Err(_) => (Err(HandshakeError::TimedOut), Outcome::TimedOut),
@@ -140,25 +150,36 @@ impl EncodeLabelValue for Outcome {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::{io::AsyncWriteExt as _, time::Instant};
+pub(super) mod tests {
+    use tokio::{
+        io::{AsyncWriteExt as _, DuplexStream},
+        time::Instant,
+    };
+    use tokio_rustls::rustls::{crypto::aws_lc_rs, server::ResolvesServerCertUsingSni};
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_handshake_has_ten_seconds() {
-        let provider = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider();
-        let resolver = tokio_rustls::rustls::server::ResolvesServerCertUsingSni::new();
-        let config = ServerConfig::builder_with_provider(std::sync::Arc::new(provider))
+    /// With no certificate at all.
+    pub(in crate::server) fn tls() -> Tls {
+        let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_cert_resolver(std::sync::Arc::new(resolver));
-        let tls = Tls { config: Live::constant(config), handshakes: Family::default() };
+            .with_cert_resolver(std::sync::Arc::new(ResolvesServerCertUsingSni::new()));
+        Tls { config: Live::constant(config), handshakes: Family::default() }
+    }
+
+    /// A peer who has begun a handshake and says no more, and the server's end.
+    pub(in crate::server) async fn half() -> (DuplexStream, DuplexStream) {
         let (mut peer, stream) = tokio::io::duplex(64);
         peer.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
-        let begun = Instant::now();
-        let error = tls.accept(stream).await.err().unwrap();
+        (peer, stream)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_has_ten_seconds() {
+        let (tls, (_peer, stream), begun) = (tls(), half().await, Instant::now());
+        let error = tls.accept(stream, std::future::pending()).await.err().unwrap();
         assert!(matches!(error, HandshakeError::TimedOut), "{error:?}");
         assert_eq!(begun.elapsed(), HANDSHAKE_TIMEOUT);
         let labels = Labels { result: Outcome::TimedOut };

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     process::{ExitStatus, Output, Stdio},
+    time::Duration,
 };
 
 use tokio::{
@@ -75,13 +76,16 @@ impl Server {
         send(&self.process, signal);
     }
 
-    /// Waits for a line of its log with this text.
+    /// Waits for a line of its log with this text. The limit is for one that never comes.
     pub(crate) async fn logs(&mut self, text: &str) -> String {
         let mut line = String::new();
-        while !line.contains(text) {
-            line.clear();
-            assert!(self.log.read_line(&mut line).await.unwrap() > 0, "it has ended");
-        }
+        let reading = async {
+            while !line.contains(text) {
+                line.clear();
+                assert!(self.log.read_line(&mut line).await.unwrap() > 0, "it has ended");
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), reading).await.expect(text);
         line
     }
 
