@@ -83,8 +83,16 @@ struct Followed<P> {
     parse: P,
     /// Of the content that is in use.
     used: Option<Hash>,
-    /// What was last complained of: the hash of a content, or `None` of a file that can't be read.
-    complained: Option<Option<Hash>>,
+    /// What was last complained of.
+    complained: Option<Complaint>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Complaint {
+    /// Of this content.
+    Content(Hash),
+    /// That there is none.
+    Unreadable,
 }
 
 // === impl Reloads ===
@@ -193,7 +201,8 @@ impl<P> Followed<P> {
             self.complained = None;
             return None;
         }
-        if self.complained == Some(hash) {
+        let complaint = hash.map_or(Complaint::Unreadable, Complaint::Content);
+        if self.complained.as_ref() == Some(&complaint) {
             return None;
         }
         let what = self.what;
@@ -204,7 +213,7 @@ impl<P> Followed<P> {
                 Some(value)
             }
             Err(error) => {
-                self.complained = Some(hash);
+                self.complained = Some(complaint);
                 let cause = std::error::Error::source(&error).map(tracing::field::display);
                 tracing::error!(what, %error, cause, "can't reload; the old one stays in use");
                 None

@@ -45,7 +45,7 @@ pub use self::{
     transport::{Config as TransportConfig, HttpProxy, MAX_BODY, Tls, TlsVersion},
 };
 use self::{
-    credentials::{Keeper, Lease, Pass, Whose},
+    credentials::{Grant, Keeper, Pass, Whose},
     flights::{Deadline, Flights},
     http::Http,
     oddity::{Oddities, OddityCounter},
@@ -119,6 +119,8 @@ pub struct Upstream {
 struct Attempt {
     result: Result<Job, Arc<FetchError>>,
     sent: bool,
+    /// The number of the lease that was refused, if asking once more may help.
+    refused: Option<u64>,
     http_status: Option<u16>,
     request_id: Option<String>,
 }
@@ -222,19 +224,18 @@ impl Upstream {
     ) -> Fetched {
         let begun = Instant::now();
         let mut waits = backoff();
-        let (mut attempts, mut faults, mut renewed) = (0, 0, false);
+        let (mut attempts, mut faults, mut refused) = (0, 0, None);
         let last = loop {
             let attempt = match &credential.0 {
                 Whose::Caller(token) => self.ask(path, &Pass::Token(token.clone()), trace).await,
-                Whose::Gateway(own) => self.ask_as(own, path, trace).await,
+                Whose::Gateway(own) => self.ask_as(own, path, trace, refused).await,
             };
             attempts += u32::from(attempt.sent);
             let Err(error) = &attempt.result else {
                 break attempt;
             };
-            if attempt.sent && error.kind == ErrorKind::GatewayCredentialsRejected && !renewed {
-                // With others, if there are any.
-                renewed = true;
+            if attempt.refused.is_some() && refused.is_none() {
+                refused = attempt.refused;
                 continue;
             }
             faults += 1;
@@ -264,22 +265,27 @@ impl Upstream {
         }
     }
 
-    /// Asks once with the gateway's own credentials.
-    async fn ask_as(&self, own: &Keeper, path: &JobPath, trace: &Trace) -> Attempt {
-        let (lease, trial) = match own.lease().await {
-            Ok(lease) => lease,
+    /// Asks once with the gateway's own credentials. `refused` is the number of the lease with which
+    /// this fetch was refused before.
+    async fn ask_as(
+        &self,
+        own: &Keeper,
+        path: &JobPath,
+        trace: &Trace,
+        refused: Option<u64>,
+    ) -> Attempt {
+        let grant = match own.grant(path.project_id(), refused).await {
+            Ok(grant) => grant,
             Err(error) => return Attempt::not_sent(error),
         };
-        let Some(trial) = trial else {
-            return self.ask_and_tell(own, &lease, path, trace).await;
-        };
+        if !grant.is_trial() {
+            return self.ask_and_tell(own, &grant, path, trace, refused.is_some()).await;
+        }
         // To its end, whoever waits for it: of an answer that nobody heard, the next would not know
         // that the key is wrong.
         let (this, own, path, trace) = (self.clone(), own.clone(), path.clone(), trace.clone());
         let asking = tokio::spawn(async move {
-            let attempt = this.ask_and_tell(&own, &lease, &path, &trace).await;
-            drop(trial);
-            attempt
+            this.ask_and_tell(&own, &grant, &path, &trace, refused.is_some()).await
         });
         asking.await.unwrap_or_else(|stopped| {
             let kind = ErrorKind::GatewayCredentialsUnavailable;
@@ -291,23 +297,47 @@ impl Upstream {
     async fn ask_and_tell(
         &self,
         own: &Keeper,
-        lease: &Lease,
+        grant: &Grant,
         path: &JobPath,
         trace: &Trace,
+        again: bool,
     ) -> Attempt {
-        let mut attempt = self.ask(path, lease.pass(), trace).await;
-        match &mut attempt.result {
-            Ok(_) => own.accepted(lease),
-            Err(error) => match error.kind {
-                ErrorKind::JobNotFound | ErrorKind::JobExpired | ErrorKind::PermissionDenied => {
-                    own.accepted(lease);
+        let project = path.project_id();
+        let mut attempt = self.ask(path, grant.pass(), trace).await;
+        let Err(error) = &mut attempt.result else {
+            own.taken(grant, project);
+            return attempt;
+        };
+        match error.kind {
+            ErrorKind::CredentialsRejected => {
+                let error = Arc::make_mut(error);
+                error.kind = ErrorKind::GatewayCredentialsRejected;
+                if own.refused(grant, project, error, again).await {
+                    attempt.refused = Some(grant.number());
                 }
-                ErrorKind::CredentialsRejected => {
-                    Arc::make_mut(error).kind = ErrorKind::GatewayCredentialsRejected;
-                    own.refused(lease, error);
-                }
-                _ => {}
-            },
+            }
+            // These come after the credentials were looked at.
+            ErrorKind::Conflict
+            | ErrorKind::JobExpired
+            | ErrorKind::JobNotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::QuotaExceeded => own.taken(grant, project),
+            ErrorKind::GatewayCredentialsRejected
+            | ErrorKind::GatewayCredentialsUnavailable
+            | ErrorKind::Internal
+            | ErrorKind::MalformedResponse
+            | ErrorKind::NotImplemented
+            | ErrorKind::OutOfRange
+            | ErrorKind::Redirect
+            | ErrorKind::RefusedRequest
+            | ErrorKind::RejectedRequest
+            | ErrorKind::ResponseTooLarge
+            | ErrorKind::RouteNotFound
+            | ErrorKind::Throttled
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable
+            | ErrorKind::Unreachable => grant.undecided(error),
         }
         attempt
     }
@@ -330,7 +360,13 @@ impl Upstream {
             Err(error) => error.answer.as_ref().and_then(|answer| answer.request_id.clone()),
         };
         let http_status = Some(response.status);
-        Attempt { result: result.map_err(Arc::new), sent: true, http_status, request_id }
+        Attempt {
+            result: result.map_err(Arc::new),
+            sent: true,
+            refused: None,
+            http_status,
+            request_id,
+        }
     }
 }
 
@@ -342,7 +378,7 @@ impl Attempt {
         let answer = error.answer.as_ref();
         let http_status = answer.map(|answer| answer.http_status);
         let request_id = answer.and_then(|answer| answer.request_id.clone());
-        Self { result: Err(error), sent: false, http_status, request_id }
+        Self { result: Err(error), sent: false, refused: None, http_status, request_id }
     }
 }
 

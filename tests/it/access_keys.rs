@@ -134,14 +134,41 @@ async fn a_wrong_signature_is_sent_once_though_nobody_waits_for_the_answer() {
 }
 
 #[tokio::test]
-async fn a_good_key_that_is_refused_is_not_sent_again() {
-    let upstream = Upstream::new([Reply::job(), refusal(), Reply::job()]).await;
+async fn a_refusal_of_a_good_key_costs_its_call_and_three_in_a_row_all() {
+    let upstream = Upstream::new([Reply::job(), refusal(), Reply::job(), refusal()]).await;
     let gateway = Gateway::with(with(upstream.address, key("AKONE", "secret-one"))).await;
     get(&gateway, "j1").await.unwrap();
-    for _ in 0..5 {
+    assert!(rejected(&get(&gateway, "j1").await));
+    get(&gateway, "j1").await.unwrap();
+    for _ in 0..10 {
         assert!(rejected(&get(&gateway, "j1").await));
     }
-    assert_eq!(upstream.count(), 2);
+    assert_eq!(upstream.count(), 3 + 3);
+}
+
+#[tokio::test]
+async fn a_project_that_the_key_is_not_good_for_takes_nothing_from_others() {
+    let script = format!("{SCRIPT}[[fault]]\npath = \"/bad/\"\nstatus = 401\n");
+    let cloud = simulator(&script).await;
+    let gateway = Gateway::with(with(cloud, key("AKONE", "secret-one"))).await;
+    for _ in 0..20 {
+        get(&gateway, "j1").await.unwrap();
+        let message = GetJobRequest { project_id: "bad".into(), job_id: "j1".into() };
+        assert!(rejected(&gateway.send(Request::new(message)).await));
+    }
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_the_trial_of_a_key_are_told_what_became_of_it() {
+    let down = Reply::json(503, "{}");
+    let upstream = Upstream::new([down]).await;
+    let gateway = Gateway::with(with(upstream.address, key("AKONE", "secret-one"))).await;
+    let jobs: Vec<_> = (0..20).map(|number| format!("j{number}")).collect();
+    for answer in join_all(jobs.iter().map(|job| get(&gateway, job))).await {
+        let status = answer.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+        assert_eq!(reason(&status), "UPSTREAM_UNAVAILABLE");
+    }
 }
 
 #[tokio::test]

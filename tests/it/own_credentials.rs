@@ -119,11 +119,38 @@ async fn a_token_that_the_upstream_never_takes_is_not_renewed_for_each_call() {
         let status = get(&gateway).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable);
         assert_eq!(reason(&status), "GATEWAY_CREDENTIALS_REJECTED");
+        // The upstream's answer is told to whom it was given, and to nobody else.
         let info = status.get_details_error_info().unwrap().metadata;
-        assert_eq!(info["upstream_code"], "APIGW.0307", "{number}");
+        let code = info.get("upstream_code").map(String::as_str);
+        assert_eq!(code, (number == 0).then_some("APIGW.0307"), "{number}");
+        assert_eq!(status.get_details_request_info().is_some(), number == 0);
         assert!(!status.message().contains("iam-token"), "{}", status.message());
     }
-    assert_eq!((account.logins().len(), account.asked().len()), (1, 1));
+    assert_eq!((account.logins().len(), account.asked().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_token_that_ended_before_its_first_use_is_renewed() {
+    let account = Account::new(PASSWORD).await;
+    let gateway = Gateway::with(with(&account, given(PASSWORD))).await;
+    ready(&gateway).await;
+    account.revokes();
+    get(&gateway).await.unwrap();
+    assert_eq!(account.logins().len(), 2);
+}
+
+#[tokio::test]
+async fn a_project_that_is_refused_takes_nothing_from_others() {
+    let account = Account::new(PASSWORD).await;
+    let gateway = Gateway::with(with(&account, given(PASSWORD))).await;
+    for _ in 0..20 {
+        get(&gateway).await.unwrap();
+        let message = GetJobRequest { project_id: "refused".into(), job_id: "j1".into() };
+        let status = gateway.send(Request::new(message)).await.unwrap_err();
+        assert_eq!(reason(&status), "GATEWAY_CREDENTIALS_REJECTED");
+        assert_eq!(readyz(&gateway).await.0, 200);
+    }
+    assert!(account.logins().len() <= 3, "{}", account.logins().len());
 }
 
 #[tokio::test]

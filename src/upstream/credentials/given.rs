@@ -2,7 +2,7 @@
 
 use super::{
     Pass,
-    keeper::{Issued, Issuer},
+    keeper::{Issued, Issuer, NotIssued},
     key::SigningKey,
     source::SecretSource,
 };
@@ -39,12 +39,13 @@ impl Issuer for Given {
     /// The same key comes again.
     const RENEWS: bool = false;
 
-    async fn issue(&mut self) -> Result<Issued, FetchError> {
+    async fn issue(&mut self) -> Result<Issued, NotIssued> {
         let [access_key, secret_key, token] = &*self.0.current();
         let token = token.clone().map(Token::from_secret).transpose().ok().flatten();
         let (Some(access_key), Some(secret_key)) = (access_key, secret_key) else {
             let detail = "no access key".to_owned();
-            return Err(FetchError::no_answer(ErrorKind::GatewayCredentialsUnavailable, detail));
+            let kind = ErrorKind::GatewayCredentialsUnavailable;
+            return Err(FetchError::no_answer(kind, detail).into());
         };
         let key = SigningKey::new(access_key.clone(), secret_key.clone(), token);
         Ok(Issued { pass: Pass::Key(key), lifetime: None })

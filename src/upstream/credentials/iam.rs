@@ -1,15 +1,17 @@
 //! Tokens of IAM v3 for a user's password. Source: "Obtaining a User Token Through Password
 //! Authentication" of the Identity and Access Management API reference, and Keystone's API v3.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, header::RETRY_AFTER};
 use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Pass,
-    keeper::{Issued, Issuer},
+    keeper::{Issued, Issuer, NotIssued},
     source::SecretSource,
 };
 use crate::{
@@ -17,8 +19,9 @@ use crate::{
     upstream::{
         BaseUrl, FetchError,
         error::ErrorKind,
-        redact,
+        redact, retry_after,
         secret::Secret,
+        time,
         token::Token,
         transport::{Response, Transport},
     },
@@ -26,6 +29,9 @@ use crate::{
 
 /// The most bytes of a request without growing. Names and passwords are far shorter.
 const MAX_QUESTION: usize = 16 << 10;
+
+/// What lives shorter than this is of no use.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Who asks IAM for tokens, and for which project.
 #[derive(Clone, Debug)]
@@ -116,7 +122,7 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Times {
-    expires_at: String,
+    expires_at: Option<String>,
     issued_at: Option<String>,
 }
 
@@ -136,9 +142,9 @@ impl Iam {
 impl Issuer for Iam {
     const RENEWS: bool = true;
 
-    async fn issue(&mut self) -> Result<Issued, FetchError> {
+    async fn issue(&mut self) -> Result<Issued, NotIssued> {
         let [Some(password)] = &*self.password.current() else {
-            return Err(unavailable("no password".to_owned()));
+            return Err(unavailable("no password".to_owned()).into());
         };
         let url = format!("{}/v3/auth/tokens", self.login.url.as_str());
         let body = question(&self.login, &password.text());
@@ -148,7 +154,11 @@ impl Issuer for Iam {
         });
         let answer =
             exchange.await.map_err(|error| unavailable(format!("IAM: {}", error.detail)))?;
-        read(&answer, password)
+        read(&answer, password).map_err(|error| {
+            let wait = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            let retry_after = wait.and_then(|it| retry_after::parse(it, Timestamp::now()));
+            NotIssued { error, retry_after }
+        })
     }
 
     async fn changed(&mut self) {
@@ -185,16 +195,30 @@ fn read(answer: &Response, password: &Secret) -> Result<Issued, FetchError> {
     let token = token.and_then(|token| Token::parse(token).ok());
     let token =
         token.ok_or_else(|| unavailable("IAM's answer has no X-Subject-Token".to_owned()))?;
-    let times = serde_json::from_slice::<Answer>(&answer.body).ok().and_then(|answer| {
-        let Times { expires_at, issued_at } = answer.token;
-        let issued = issued_at.and_then(|at| at.parse().ok()).unwrap_or_else(Timestamp::now);
-        Some((expires_at.parse::<Timestamp>().ok()?, issued))
-    });
-    let (until, issued) = times
-        .ok_or_else(|| unavailable("IAM's answer does not say when the token ends".to_owned()))?;
+    // A token whose end can't be read is a token all the same.
+    let times = serde_json::from_slice::<Answer>(&answer.body).ok().map(|answer| answer.token);
+    let read = |text: Option<&str>| text.and_then(time::parse);
+    let until = read(times.as_ref().and_then(|times| times.expires_at.as_deref()));
     // By IAM's own clock, whatever ours says.
-    let lifetime = until.duration_since(issued).try_into().unwrap_or_default();
-    Ok(Issued { pass: Pass::Token(token), lifetime: Some(lifetime) })
+    let issued = read(times.as_ref().and_then(|times| times.issued_at.as_deref()));
+    let lifetime = lifetime(until, issued.unwrap_or_else(Timestamp::now));
+    let lifetime = lifetime.map_err(|why| unavailable(format!("IAM: {why}")))?;
+    Ok(Issued { pass: Pass::Token(token), lifetime })
+}
+
+/// How long something is good that ends at one time and was issued at another.
+pub(super) fn lifetime(
+    until: Option<Timestamp>,
+    issued: Timestamp,
+) -> Result<Option<Duration>, &'static str> {
+    let Some(until) = until else {
+        return Ok(None);
+    };
+    let lifetime = Duration::try_from(until.duration_since(issued)).unwrap_or_default();
+    if lifetime < SHORTEST {
+        return Err("what is given has ended already; are the clocks right?");
+    }
+    Ok(Some(lifetime))
 }
 
 fn unavailable(detail: String) -> FetchError {
@@ -212,6 +236,25 @@ mod tests {
 
     fn name(name: &str, domain: Domain) -> Subject {
         Subject::Name { name: name.to_owned(), domain }
+    }
+
+    #[test]
+    fn a_life_is_read_as_far_as_it_can_be() {
+        let time = |text: &str| time::parse(text);
+        let issued = time("2026-11-24T22:00:00Z").unwrap();
+        for (until, expected) in [
+            (Some("2026-11-25T22:00:00.000000Z"), Ok(Some(86_400))),
+            (Some("2026-11-24T23:00:00.0"), Ok(Some(3600))),
+            (Some("2026-11-24T23:00:00+0000"), Ok(Some(3600))),
+            (Some("soon"), Ok(None)),
+            (None, Ok(None)),
+            (Some("2026-11-24T22:00:00Z"), Err(())),
+            (Some("2026-11-23T22:00:00Z"), Err(())),
+        ] {
+            let lifetime = lifetime(until.and_then(time), issued);
+            let seconds = lifetime.map(|it| it.map(|it| it.as_secs())).map_err(|_| ());
+            assert_eq!(seconds, expected, "{until:?}");
+        }
     }
 
     #[test]

@@ -1,27 +1,38 @@
 //! The gateway's own credentials, kept fresh.
 //!
 //! One task obtains and renews them; that there is one is why there is never more than one renewal
-//! at a time, however many calls wait for it.
+//! at a time, however many calls wait for it. Which pass a call gets is for the [`Ledger`] to say.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
-    time::{Instant, sleep_until},
+    sync::{Notify, OwnedSemaphorePermit, watch},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Pass,
+    lease::Lease,
+    ledger::{Choice, Ledger, Readiness, Verdict, Want},
     patience::{self, Patience},
 };
-use crate::upstream::{ErrorKind, FetchError};
+use crate::{
+    files::Reloads,
+    upstream::{ErrorKind, FetchError},
+};
+
+/// How long a call waits for another one that tries a key. Trials are as long as attempts.
+const TRIAL_WAIT: Duration = Duration::from_secs(10);
+
+/// After this, a pass whose end is not known is renewed.
+const UNKNOWN_END: Duration = Duration::from_hours(1);
+
+/// How long files are waited for when they are to be read again.
+const RELOADED: Duration = Duration::from_secs(1);
 
 /// Gives out passes.
 pub(super) trait Issuer: Send + 'static {
@@ -29,7 +40,7 @@ pub(super) trait Issuer: Send + 'static {
     const RENEWS: bool;
 
     /// Asks once.
-    fn issue(&mut self) -> impl Future<Output = Result<Issued, FetchError>> + Send;
+    fn issue(&mut self) -> impl Future<Output = Result<Issued, NotIssued>> + Send;
 
     /// Ready when what is asked with has changed.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
@@ -38,8 +49,15 @@ pub(super) trait Issuer: Send + 'static {
 /// What an issuer gives.
 pub(super) struct Issued {
     pub(super) pass: Pass,
-    /// `None` for one without end.
+    /// `None` if its end is not known, or it has none.
     pub(super) lifetime: Option<Duration>,
+}
+
+/// Why it gives nothing.
+pub(super) struct NotIssued {
+    pub(super) error: FetchError,
+    /// How long it asks to wait.
+    pub(super) retry_after: Option<Duration>,
 }
 
 /// Keeps the gateway's credentials. Cheap to clone; the last clone ends it.
@@ -49,71 +67,32 @@ pub(in crate::upstream) struct Keeper {
     _task: Arc<AbortOnDropHandle<()>>,
 }
 
-/// A pass for some time.
-#[derive(Clone)]
-pub(in crate::upstream) struct Lease {
-    pass: Pass,
-    number: u64,
-    ends: Option<Instant>,
-    /// Whether the upstream has taken it.
-    proven: Arc<AtomicBool>,
-    /// For the one request at a time that a key is tried with.
-    trial: Arc<Semaphore>,
-}
-
-/// Whether the upstream can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// It can.
-    Ready,
-    /// The gateway has no credentials yet.
-    Pending,
-    /// Its own credentials are not accepted.
-    Rejected,
-    /// Its own credentials can't be had at present.
-    Unavailable,
+/// What one request is sent with. To be kept until its outcome has been told.
+pub(in crate::upstream) struct Grant {
+    lease: Lease,
+    trial: Option<OwnedSemaphorePermit>,
+    sent: Instant,
 }
 
 struct Shared {
-    state: watch::Sender<State>,
-    /// A lease has been given back.
-    returned: Notify,
-    /// The upstream has taken a lease that was new.
-    trusted: AtomicBool,
-    renews: bool,
-}
-
-/// What is to be done when a lease has been given back.
-enum Want {
-    /// Another one is there already.
-    Nothing,
-    AtOnce,
-    Later(Arc<FetchError>),
-}
-
-#[derive(Default)]
-struct State {
-    lease: Option<Lease>,
-    /// Why there is no new one.
-    trouble: Option<Arc<FetchError>>,
-    /// The pass that was given back last, and is no use if it comes again.
-    refused: Option<(Pass, Arc<FetchError>)>,
-    /// How many leases there have been.
-    issued: u64,
+    ledger: Mutex<Ledger>,
+    /// Something in the ledger has changed that somebody may wait for.
+    changes: watch::Sender<()>,
+    /// Another pass is wanted.
+    wanted: Notify,
 }
 
 // === impl Keeper ===
 
 impl Keeper {
     /// Begins to keep what `issuer` gives.
-    pub(super) fn start<I: Issuer>(issuer: I) -> Self {
+    pub(super) fn start<I: Issuer>(issuer: I, reloads: &Reloads) -> Self {
         let shared = Arc::new(Shared {
-            state: watch::Sender::default(),
-            returned: Notify::new(),
-            trusted: AtomicBool::new(false),
-            renews: I::RENEWS,
+            ledger: Mutex::new(Ledger::new(I::RENEWS)),
+            changes: watch::Sender::default(),
+            wanted: Notify::new(),
         });
-        let task = tokio::spawn(keep(issuer, Arc::clone(&shared)));
+        let task = tokio::spawn(keep(issuer, Arc::clone(&shared), reloads.clone()));
         Self { shared, _task: Arc::new(AbortOnDropHandle::new(task)) }
     }
 
@@ -121,262 +100,267 @@ impl Keeper {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// The pass to ask with, and for an access key that the upstream has not taken yet, the permit
-    /// to try it: one request at a time, since a handful of wrong signatures locks a key. The
-    /// permit is to be kept until the outcome has been told.
+    /// What to ask with for a project. `refused` is the number of the lease with which the same call
+    /// was refused.
     ///
-    /// Waits while a pass is being obtained, without a limit of its own.
-    pub(in crate::upstream) async fn lease(
+    /// A key that the upstream has not taken yet goes to one request at a time, since a handful of
+    /// wrong signatures locks it. Waits while a pass is being obtained, without a limit of its own.
+    pub(in crate::upstream) async fn grant(
         &self,
-    ) -> Result<(Lease, Option<OwnedSemaphorePermit>), Arc<FetchError>> {
+        project: &str,
+        refused: Option<u64>,
+    ) -> Result<Grant, Arc<FetchError>> {
+        let mut changes = self.shared.changes.subscribe();
         loop {
-            let lease = self.wait_for_lease().await?;
-            if lease.may_be_used_freely() {
-                return Ok((lease, None));
-            }
-            // Nobody closes it.
-            let permit = Arc::clone(&lease.trial).acquire_owned().await.ok();
-            // The trial before may have told by now.
-            if lease.may_be_used_freely() {
-                return Ok((lease, None));
-            }
-            if self.shared.has(&lease) {
-                return Ok((lease, permit));
-            }
-        }
-    }
-
-    async fn wait_for_lease(&self) -> Result<Lease, Arc<FetchError>> {
-        let mut states = self.shared.state.subscribe();
-        loop {
-            {
-                let state = states.borrow_and_update();
-                match (&state.lease, &state.trouble) {
-                    (Some(lease), _) => return Ok(lease.clone()),
-                    (None, Some(trouble)) => return Err(Arc::clone(trouble)),
-                    (None, None) => {}
+            changes.mark_unchanged();
+            let choice = self.shared.ledger().choose(project, refused, Instant::now());
+            match choice {
+                Choice::Use(lease) => return Ok(Grant::new(lease, None)),
+                Choice::Either(next, lease) => {
+                    return Ok(match Arc::clone(next.trial()).try_acquire_owned() {
+                        Ok(trial) => Grant::new(next, Some(trial)),
+                        Err(_) => Grant::new(lease, None),
+                    });
                 }
-            }
-            if states.changed().await.is_err() {
-                let detail = "the keeper of the credentials is gone".to_owned();
-                let kind = ErrorKind::GatewayCredentialsUnavailable;
-                return Err(Arc::new(FetchError::no_answer(kind, detail)));
+                Choice::Try(lease) => {
+                    let trial = wait_for_trial(&lease).await?;
+                    // Much may have happened meanwhile.
+                    let choice = self.shared.ledger().choose(project, refused, Instant::now());
+                    if let Choice::Try(now) = choice
+                        && now.is(&lease)
+                    {
+                        return Ok(Grant::new(lease, Some(trial)));
+                    }
+                }
+                Choice::Wait => {
+                    if changes.changed().await.is_err() {
+                        return Err(Arc::new(unavailable("nobody keeps the credentials")));
+                    }
+                }
+                Choice::Fail(error) => return Err(error),
             }
         }
     }
 
     /// The upstream has taken the pass.
-    pub(in crate::upstream) fn accepted(&self, lease: &Lease) {
-        if !lease.is_proven() {
-            lease.proven.store(true, Ordering::Release);
-            self.shared.trusted.store(true, Ordering::Release);
+    pub(in crate::upstream) fn taken(&self, grant: &Grant, project: &str) {
+        let mut ledger = self.shared.ledger();
+        let before = ledger.readiness(grant.sent);
+        ledger.taken(&grant.lease, project, grant.sent);
+        let changed = ledger.readiness(grant.sent) != before;
+        drop(ledger);
+        if changed {
+            self.shared.changes.send_replace(());
         }
     }
 
-    /// The upstream has refused the pass.
-    pub(in crate::upstream) fn refused(&self, lease: &Lease, error: &Arc<FetchError>) {
-        let returned = self.shared.state.send_if_modified(|state| {
-            // Somebody else may have told already.
-            let own = state.lease.as_ref().is_some_and(|it| it.number == lease.number);
-            if own {
-                state.lease = None;
-                // A pass that was good has ended early. One that never was has nothing to hope for.
-                if self.shared.renews && lease.is_proven() {
-                    state.refused = Some((lease.pass.clone(), Arc::clone(error)));
-                } else {
-                    state.trouble = Some(Arc::clone(error));
+    /// The upstream has refused the pass. Says whether to ask once more, when there was time for
+    /// another pass. `again` says that the same call was refused before.
+    pub(in crate::upstream) async fn refused(
+        &self,
+        grant: &Grant,
+        project: &str,
+        error: &FetchError,
+        again: bool,
+    ) -> bool {
+        let Grant { lease, sent, .. } = grant;
+        let (verdict, blocked) = {
+            let mut ledger = self.shared.ledger();
+            let was_blocked = ledger.blocked().is_some();
+            let verdict = ledger.refused(lease, project, *sent, error, again, Instant::now());
+            (verdict, !was_blocked && ledger.blocked().is_some())
+        };
+        self.shared.changes.send_replace(());
+        self.shared.wanted.notify_one();
+        let detail = error.detail.as_str();
+        if blocked {
+            tracing::error!(detail, "the gateway's access key is refused, and not sent any more");
+        } else if verdict == Verdict::Fail {
+            tracing::warn!(detail, project, "the gateway's credentials are refused for a project");
+        }
+        match verdict {
+            Verdict::Fail => false,
+            Verdict::Retry => true,
+            Verdict::RetryAfter(tries) => {
+                let mut changes = self.shared.changes.subscribe();
+                while self.shared.ledger().tries() == tries {
+                    if changes.changed().await.is_err() {
+                        return false;
+                    }
                 }
+                true
             }
-            own
-        });
-        if returned {
-            self.shared.returned.notify_one();
         }
     }
 
     pub(in crate::upstream) fn readiness(&self) -> Readiness {
-        self.shared.state.borrow().readiness()
+        self.shared.ledger().readiness(Instant::now())
     }
 
-    /// Ready when the readiness is another than `last`.
+    /// The next readiness that is another than `last`.
     pub(in crate::upstream) async fn readiness_after(&self, last: Readiness) -> Readiness {
-        let mut states = self.shared.state.subscribe();
-        let state = states.wait_for(|state| state.readiness() != last).await;
-        state.map_or(Readiness::Unavailable, |state| state.readiness())
-    }
-}
-
-// === impl Lease ===
-
-impl Lease {
-    pub(in crate::upstream) fn pass(&self) -> &Pass {
-        &self.pass
-    }
-
-    fn is_proven(&self) -> bool {
-        self.proven.load(Ordering::Acquire)
-    }
-
-    fn may_be_used_freely(&self) -> bool {
-        match &self.pass {
-            Pass::Token(_) => true,
-            Pass::Key(_) => self.is_proven(),
-        }
-    }
-}
-
-// === impl State ===
-
-impl State {
-    fn readiness(&self) -> Readiness {
-        match (&self.lease, &self.trouble) {
-            (Some(_), _) => Readiness::Ready,
-            (None, None) if self.issued > 0 => Readiness::Ready,
-            (None, None) => Readiness::Pending,
-            (None, Some(trouble)) if trouble.kind == ErrorKind::GatewayCredentialsRejected => {
-                Readiness::Rejected
+        let mut changes = self.shared.changes.subscribe();
+        loop {
+            let readiness = self.readiness();
+            if readiness != last {
+                return readiness;
             }
-            (None, Some(_)) => Readiness::Unavailable,
+            if changes.changed().await.is_err() {
+                return Readiness::Unavailable;
+            }
         }
+    }
+}
+
+/// The permit to try a key. Whoever waits while a trial shows nothing shares its fate.
+async fn wait_for_trial(lease: &Lease) -> Result<OwnedSemaphorePermit, Arc<FetchError>> {
+    let before = lease.trials();
+    let waiting = timeout(TRIAL_WAIT, Arc::clone(lease.trial()).acquire_owned());
+    let Ok(Ok(trial)) = waiting.await else {
+        let why = "the access key is still being tried by another call";
+        return Err(Arc::new(unavailable(why)));
+    };
+    match lease.undecided_since(before) {
+        Some(why) => Err(why),
+        None => Ok(trial),
+    }
+}
+
+fn unavailable(detail: &str) -> FetchError {
+    FetchError::no_answer(ErrorKind::GatewayCredentialsUnavailable, detail.to_owned())
+}
+
+// === impl Grant ===
+
+impl Grant {
+    fn new(lease: Lease, trial: Option<OwnedSemaphorePermit>) -> Self {
+        Self { lease, trial, sent: Instant::now() }
+    }
+
+    pub(in crate::upstream) fn pass(&self) -> &Pass {
+        self.lease.pass()
+    }
+
+    pub(in crate::upstream) fn number(&self) -> u64 {
+        self.lease.number()
+    }
+
+    /// The answer showed nothing of the pass. Those who wait for the trial are told why.
+    pub(in crate::upstream) fn undecided(&self, why: &Arc<FetchError>) {
+        if self.is_trial() {
+            self.lease.undecided(why);
+        }
+    }
+
+    /// Whether others wait for what comes of this.
+    pub(in crate::upstream) fn is_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+}
+
+// === impl NotIssued ===
+
+impl From<FetchError> for NotIssued {
+    fn from(error: FetchError) -> Self {
+        Self { error, retry_after: None }
     }
 }
 
 // === impl Shared ===
 
 impl Shared {
-    fn has(&self, lease: &Lease) -> bool {
-        self.state.borrow().lease.as_ref().is_some_and(|it| it.number == lease.number)
-    }
-
-    fn ends(&self) -> Option<Instant> {
-        self.state.borrow().lease.as_ref().and_then(|lease| lease.ends)
-    }
-
-    fn want(&self) -> Want {
-        let state = self.state.borrow();
-        match (&state.lease, &state.trouble) {
-            (Some(_), _) => Want::Nothing,
-            (None, None) => Want::AtOnce,
-            (None, Some(trouble)) => Want::Later(Arc::clone(trouble)),
-        }
-    }
-
-    /// Takes the lease away when its time is over.
-    fn expire(&self) {
-        self.state.send_if_modified(|state| {
-            let now = Instant::now();
-            let over = |lease: &mut Lease| lease.ends.is_some_and(|ends| ends <= now);
-            state.lease.take_if(over).is_some()
-        });
-    }
-
-    /// Makes a lease of a pass; the error if it is the one that was just refused.
-    fn publish(&self, issued: Issued) -> Result<(), Arc<FetchError>> {
-        let Issued { pass, lifetime } = issued;
-        let mut result = Ok(());
-        self.state.send_modify(|state| match state.refused.take() {
-            Some((refused, error)) if refused == pass => {
-                state.trouble = Some(Arc::clone(&error));
-                result = Err(error);
-            }
-            Some(_) | None => {
-                state.issued += 1;
-                state.lease = Some(Lease {
-                    pass,
-                    number: state.issued,
-                    ends: lifetime.map(|lifetime| Instant::now() + lifetime),
-                    proven: Arc::default(),
-                    trial: Arc::new(Semaphore::new(1)),
-                });
-                state.trouble = None;
-            }
-        });
-        result
+    /// The ledger is whole between any two statements, so a panic elsewhere does not spoil it.
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what was issued. Says how long to wait before the next is asked for.
-    fn take(
-        &self,
-        issued: Result<Issued, FetchError>,
-        patience: &mut Patience,
-    ) -> Option<Duration> {
-        let error = match issued {
+    fn take(&self, issued: Result<Issued, NotIssued>, patience: &mut Patience) -> Duration {
+        let wait = match issued {
             Ok(issued) => {
                 patience.answered();
-                let renewal = issued.lifetime.map(|it| patience::renewal(it, fastrand::f64()));
-                match self.publish(issued) {
-                    Ok(()) => {
-                        let renewal_s = renewal.map(|renewal| renewal.as_secs());
-                        tracing::info!(renewal_s, "the gateway has credentials of its own");
-                        return renewal;
-                    }
-                    Err(error) => error,
-                }
+                let renewal = match issued.lifetime {
+                    Some(lifetime) => patience::renewal(lifetime, fastrand::f64()),
+                    None => UNKNOWN_END,
+                };
+                self.ledger().publish(issued, Instant::now());
+                let renewal_s = renewal.as_secs();
+                tracing::info!(renewal_s, "the gateway has credentials of its own");
+                renewal
             }
-            Err(error) => {
-                let error = Arc::new(error);
-                self.fail(&error);
-                error
+            Err(NotIssued { error, retry_after }) => {
+                let wait = complain(&error, retry_after, patience);
+                self.ledger().fail(Arc::new(error));
+                wait
             }
         };
-        Some(self.complain(&error, patience))
-    }
-
-    /// Tells the operator, who has to act. Says how long to wait for another try.
-    fn complain(&self, error: &FetchError, patience: &mut Patience) -> Duration {
-        if self.trusted.swap(false, Ordering::AcqRel) {
-            patience.trusted();
-        }
-        let detail = error.detail.as_str();
-        if error.kind == ErrorKind::GatewayCredentialsRejected {
-            let wait = patience.refused();
-            let retry_s = wait.as_secs();
-            tracing::error!(detail, retry_s, "the gateway's own credentials are rejected");
-            wait
-        } else {
-            let wait = patience.failed();
-            let retry_s = wait.as_secs_f64();
-            tracing::warn!(detail, retry_s, "the gateway can't get credentials of its own");
-            wait
-        }
-    }
-
-    /// Takes note that no pass can be had. A lease that is still good stays.
-    fn fail(&self, error: &Arc<FetchError>) {
-        self.state.send_modify(|state| {
-            state.refused = None;
-            state.trouble = Some(Arc::clone(error));
-        });
+        self.changes.send_replace(());
+        wait
     }
 }
 
-async fn keep<I: Issuer>(mut issuer: I, shared: Arc<Shared>) {
+async fn keep<I: Issuer>(mut issuer: I, shared: Arc<Shared>, reloads: Reloads) {
     let mut patience = Patience::new();
     loop {
         let issued = issuer.issue().await;
+        // A key that was given is as good as it is until it changes.
         let wait = shared.take(issued, &mut patience);
-        let mut next = wait.map(|wait| Instant::now() + wait);
+        let mut next = I::RENEWS.then(|| Instant::now() + wait);
         loop {
+            let end = shared.ledger().next_end(Instant::now());
             tokio::select! {
                 () = reached(next) => break,
                 () = issuer.changed() => {
-                    patience.trusted();
+                    patience.answered();
+                    shared.ledger().reset();
                     break;
                 }
-                () = reached(shared.ends()) => shared.expire(),
-                () = shared.returned.notified() => match shared.want() {
-                    Want::Nothing => {}
-                    Want::AtOnce => {
-                        tracing::warn!("the gateway's credentials have ended early");
-                        break;
+                // Whoever says so has mended something elsewhere, if not in a file.
+                () = told(&reloads) => {
+                    patience.answered();
+                    shared.ledger().reset();
+                    break;
+                }
+                () = reached(end) => {
+                    shared.ledger().age(Instant::now());
+                    shared.changes.send_replace(());
+                }
+                () = shared.wanted.notified() => {
+                    let want = shared.ledger().want();
+                    match want {
+                        Some(Want::Now) => break,
+                        Some(Want::Later) => next = Some(Instant::now() + patience.refused()),
+                        None => {}
                     }
-                    Want::Later(error) => {
-                        next = Some(Instant::now() + shared.complain(&error, &mut patience));
-                    }
-                },
+                }
             }
         }
     }
+}
+
+/// Tells the operator, who has to act. Says how long to wait for another try.
+fn complain(
+    error: &FetchError,
+    retry_after: Option<Duration>,
+    patience: &mut Patience,
+) -> Duration {
+    let detail = error.detail.as_str();
+    if error.kind == ErrorKind::GatewayCredentialsRejected {
+        let wait = patience.refused();
+        let retry_s = wait.as_secs();
+        tracing::error!(detail, retry_s, "the gateway's own credentials are rejected");
+        wait
+    } else {
+        let wait = patience.failed().max(retry_after.unwrap_or_default());
+        let retry_s = wait.as_secs_f64();
+        tracing::warn!(detail, retry_s, "the gateway can't get credentials of its own");
+        wait
+    }
+}
+
+async fn told(reloads: &Reloads) {
+    reloads.told().await;
+    sleep(RELOADED).await;
 }
 
 async fn reached(at: Option<Instant>) {

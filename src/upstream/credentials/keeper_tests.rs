@@ -1,6 +1,6 @@
 use std::{
     collections::VecDeque,
-    sync::{Mutex, atomic::AtomicUsize},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use futures_util::{FutureExt as _, future::join_all};
@@ -50,7 +50,7 @@ impl<const RENEWS: bool> Scripted<RENEWS> {
     }
 
     fn keeper(&self) -> Keeper {
-        Keeper::start(self.clone())
+        Keeper::start(self.clone(), &Reloads::new(Duration::from_hours(1)))
     }
 
     fn asked(&self) -> usize {
@@ -67,7 +67,7 @@ impl<const RENEWS: bool> Scripted<RENEWS> {
 impl<const R: bool> Issuer for Scripted<R> {
     const RENEWS: bool = R;
 
-    async fn issue(&mut self) -> Result<Issued, FetchError> {
+    async fn issue(&mut self) -> Result<Issued, NotIssued> {
         sleep(self.0.takes).await;
         let number = self.0.asked.fetch_add(1, Ordering::Relaxed);
         let mut replies = self.0.replies.lock().unwrap();
@@ -78,7 +78,7 @@ impl<const R: bool> Issuer for Scripted<R> {
                 lifetime: Some(Duration::from_secs(lifetime)),
             }),
             Reply::Key(name) => Ok(Issued { pass: key(name), lifetime: None }),
-            Reply::Fails(kind) => Err(FetchError::no_answer(kind, String::new())),
+            Reply::Fails(kind) => Err(FetchError::no_answer(kind, String::new()).into()),
         }
     }
 
@@ -94,16 +94,16 @@ fn key(name: &str) -> Pass {
 
 /// The number of the lease that one gets, or what is wrong.
 async fn number(keeper: &Keeper) -> Result<u64, ErrorKind> {
-    keeper.lease().await.map(|(lease, _)| lease.number).map_err(|error| error.kind)
+    keeper.grant("p", None).await.map(|grant| grant.number()).map_err(|error| error.kind)
 }
 
-async fn lease(keeper: &Keeper) -> Lease {
-    keeper.lease().await.ok().unwrap().0
+async fn grant(keeper: &Keeper) -> Grant {
+    keeper.grant("p", None).await.ok().unwrap()
 }
 
-fn refusal() -> Arc<FetchError> {
+fn refusal() -> FetchError {
     let detail = "wrong signature".to_owned();
-    Arc::new(FetchError::no_answer(ErrorKind::GatewayCredentialsRejected, detail))
+    FetchError::no_answer(ErrorKind::GatewayCredentialsRejected, detail)
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,65 +123,60 @@ async fn a_token_is_renewed_before_its_end_and_nobody_waits_for_it() {
     for _ in 0..10_000 {
         advance(SECOND / 10).await;
         // At once, and never one whose time is over.
-        let (lease, _) = keeper.lease().now_or_never().unwrap().ok().unwrap();
-        assert!(lease.ends.unwrap() > Instant::now());
+        let grant = keeper.grant("p", None).now_or_never().unwrap().ok().unwrap();
+        assert!(grant.lease.ends().unwrap() > Instant::now());
+        keeper.taken(&grant, "p");
     }
     // 1,000 seconds, each token for 81 to 91 of them.
     assert!((11..=13).contains(&issuer.asked()), "{}", issuer.asked());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_was_good_and_is_refused_is_renewed_once() {
+async fn a_token_that_is_refused_is_renewed_once_for_all() {
     let issuer = Scripted::<true>::taking(SECOND, [Reply::Token(10_000)]);
     let keeper = issuer.keeper();
-    for expected in 1..5 {
-        let lease = lease(&keeper).await;
-        assert_eq!(lease.number, expected);
-        keeper.accepted(&lease);
-        // All who had it are refused; most are late.
-        keeper.refused(&lease, &refusal());
-        keeper.refused(&lease, &refusal());
-        let numbers = join_all((0..10).map(|_| number(&keeper))).await;
-        assert!(numbers.iter().all(|number| *number == Ok(expected + 1)), "{numbers:?}");
-        keeper.refused(&lease, &refusal());
-        assert_eq!(number(&keeper).await, Ok(expected + 1));
+    for expected in 1..4 {
+        let grants = join_all((0..20).map(|_| grant(&keeper))).await;
+        let refused = grants.iter().map(async |grant| {
+            assert!(keeper.refused(grant, "p", &refusal(), false).await);
+            let next = keeper.grant("p", Some(grant.number())).await.ok().unwrap();
+            keeper.taken(&next, "p");
+            next.number()
+        });
+        let numbers = join_all(refused).await;
+        assert!(numbers.iter().all(|number| *number == expected + 1), "{numbers:?}");
+        assert_eq!(u64::try_from(issuer.asked()).unwrap(), expected + 1);
     }
-    assert_eq!(issuer.asked(), 5);
     assert_eq!(keeper.readiness(), Readiness::Ready);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_that_never_was_good_is_not_renewed_at_once() {
-    let issuer = Scripted::<true>::new([Reply::Token(10_000)]);
-    let keeper = issuer.keeper();
-    keeper.refused(&lease(&keeper).await, &refusal());
-    assert_eq!(number(&keeper).await, Err(ErrorKind::GatewayCredentialsRejected));
-    assert_eq!(keeper.readiness(), Readiness::Rejected);
-    sleep(29 * SECOND).await;
-    assert_eq!((number(&keeper).await.is_ok(), issuer.asked()), (false, 1));
-    sleep(32 * SECOND).await;
-    assert_eq!((number(&keeper).await, issuer.asked()), (Ok(2), 2));
-    // The wait is twice as long now.
-    keeper.refused(&lease(&keeper).await, &refusal());
-    sleep(59 * SECOND).await;
-    assert_eq!((number(&keeper).await.is_ok(), issuer.asked()), (false, 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wrong_password_is_not_hammered() {
     let issuer = Scripted::<true>::new([REJECTED]);
     let keeper = issuer.keeper();
-    for _ in 0..3600 {
+    let mut asked = Vec::new();
+    for second in 0..4 * 3600 {
         assert_eq!(number(&keeper).await, Err(ErrorKind::GatewayCredentialsRejected));
+        asked.resize(issuer.asked(), second);
         sleep(SECOND).await;
     }
-    assert!((3..=11).contains(&issuer.asked()), "{}", issuer.asked());
+    assert!(asked.len() >= 6, "{asked:?}");
+    assert!(asked.windows(3).all(|it| it[2] - it[0] >= 15 * 60), "{asked:?}");
     // The right one counts at once.
     issuer.changes([Reply::Token(100)]);
-    while issuer.asked() < 12 && number(&keeper).await.is_err() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!((number(&keeper).await, keeper.readiness()), (Ok(1), Readiness::Ready));
+    assert_eq!(keeper.readiness_after(Readiness::Rejected).await, Readiness::Ready);
+    assert_eq!(number(&keeper).await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_mends_something_elsewhere_can_say_so() {
+    let issuer = Scripted::<true>::new([REJECTED, Reply::Token(100)]);
+    let reloads = Reloads::new(Duration::from_hours(1));
+    let keeper = Keeper::start(issuer.clone(), &reloads);
+    assert_eq!(number(&keeper).await, Err(ErrorKind::GatewayCredentialsRejected));
+    sleep(SECOND).await;
+    reloads.now();
+    assert_eq!(keeper.readiness_after(Readiness::Rejected).await, Readiness::Ready);
 }
 
 #[tokio::test(start_paused = true)]
@@ -204,7 +199,7 @@ async fn a_good_token_outlives_iam_to_its_end() {
 async fn a_renewal_that_is_refused_takes_nothing_away() {
     let issuer = Scripted::<true>::new([Reply::Token(1000), REJECTED]);
     let keeper = issuer.keeper();
-    keeper.accepted(&lease(&keeper).await);
+    keeper.taken(&grant(&keeper).await, "p");
     issuer.changes([REJECTED]);
     sleep(SECOND).await;
     assert_eq!((issuer.asked(), number(&keeper).await), (2, Ok(1)));
@@ -215,57 +210,77 @@ async fn a_renewal_that_is_refused_takes_nothing_away() {
 async fn a_key_is_tried_by_one_until_it_is_good() {
     let issuer = Scripted::<false>::new([Reply::Key("AK")]);
     let keeper = issuer.keeper();
-    let (first, trial) = keeper.lease().await.ok().unwrap();
-    assert!(trial.is_some());
+    let first = grant(&keeper).await;
+    assert!(first.is_trial());
     let mut others: Vec<_> = (0..50).map(|_| Box::pin(number(&keeper))).collect();
     for other in &mut others {
         assert!(other.now_or_never().is_none());
     }
-    keeper.accepted(&first);
-    drop(trial);
+    keeper.taken(&first, "p");
+    drop(first);
     assert!(join_all(others).await.iter().all(|number| *number == Ok(1)));
-    let (_, trial) = keeper.lease().await.ok().unwrap();
-    assert!(trial.is_none());
+    assert!(!grant(&keeper).await.is_trial());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_trial_that_shows_nothing_shares_its_fate() {
+    let issuer = Scripted::<false>::new([Reply::Key("AK")]);
+    let keeper = issuer.keeper();
+    let first = grant(&keeper).await;
+    let mut others: Vec<_> = (0..50).map(|_| Box::pin(number(&keeper))).collect();
+    for other in &mut others {
+        assert!(other.now_or_never().is_none());
+    }
+    let why = Arc::new(FetchError::no_answer(ErrorKind::Timeout, String::new()));
+    first.undecided(&why);
+    drop(first);
+    assert!(join_all(others).await.iter().all(|number| *number == Err(ErrorKind::Timeout)));
+    // The next one is a trial again, and nobody waits for ever.
+    let _hangs = grant(&keeper).await;
+    let late = number(&keeper).await;
+    assert_eq!(late, Err(ErrorKind::GatewayCredentialsUnavailable));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_refused_is_used_by_nobody_until_it_changes() {
     let issuer = Scripted::<false>::new([Reply::Key("AK")]);
     let keeper = issuer.keeper();
-    let (first, trial) = keeper.lease().await.ok().unwrap();
+    let first = grant(&keeper).await;
     let mut others: Vec<_> = (0..50).map(|_| Box::pin(number(&keeper))).collect();
     for other in &mut others {
         assert!(other.now_or_never().is_none());
     }
-    keeper.refused(&first, &refusal());
-    drop(trial);
+    assert!(!keeper.refused(&first, "p", &refusal(), false).await);
+    drop(first);
     let rejected = Err(ErrorKind::GatewayCredentialsRejected);
     assert!(join_all(others).await.iter().all(|number| *number == rejected));
-    // A key that was good is no better than its signature.
-    issuer.changes([Reply::Key("AK2")]);
-    sleep(SECOND).await;
-    let second = lease(&keeper).await;
-    assert_eq!(second.number, 2);
-    keeper.accepted(&second);
-    keeper.refused(&second, &refusal());
+    assert_eq!(keeper.readiness(), Readiness::Rejected);
+    sleep(Duration::from_mins(19)).await;
     assert_eq!(number(&keeper).await, rejected);
-    sleep(28 * SECOND).await;
-    assert_eq!((number(&keeper).await, issuer.asked()), (rejected, 2));
-    sleep(33 * SECOND).await;
-    assert_eq!(number(&keeper).await, Ok(3));
+    issuer.changes([Reply::Key("AK2")]);
+    assert_eq!(keeper.readiness_after(Readiness::Rejected).await, Readiness::Ready);
+    assert_eq!(number(&keeper).await, Ok(2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_key_that_was_refused_is_no_renewal() {
     let issuer = Scripted::<true>::new([Reply::Key("A"), Reply::Key("A"), Reply::Key("B")]);
     let keeper = issuer.keeper();
-    let first = lease(&keeper).await;
-    keeper.accepted(&first);
-    keeper.refused(&first, &refusal());
-    assert_eq!(number(&keeper).await, Err(ErrorKind::GatewayCredentialsRejected));
+    let first = grant(&keeper).await;
+    keeper.taken(&first, "p");
+    assert!(keeper.refused(&first, "p", &refusal(), false).await);
+    let same = keeper.grant("p", Some(first.number())).await.map(|grant| grant.number());
+    assert_eq!(same.map_err(|error| error.kind), Err(ErrorKind::GatewayCredentialsRejected));
     assert_eq!(issuer.asked(), 2);
-    sleep(61 * SECOND).await;
-    assert!(lease(&keeper).await.pass == key("B"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_without_a_known_end_is_renewed_all_the_same() {
+    let issuer = Scripted::<true>::new([Reply::Key("A"), Reply::Key("B")]);
+    let keeper = issuer.keeper();
+    keeper.taken(&grant(&keeper).await, "p");
+    sleep(Duration::from_mins(61)).await;
+    assert_eq!((issuer.asked(), number(&keeper).await), (2, Ok(2)));
 }
 
 #[tokio::test(start_paused = true)]

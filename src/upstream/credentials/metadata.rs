@@ -9,13 +9,15 @@ use serde::Deserialize;
 
 use super::{
     Pass,
-    keeper::{Issued, Issuer},
+    iam::lifetime,
+    keeper::{Issued, Issuer, NotIssued},
     key::SigningKey,
 };
 use crate::upstream::{
     BaseUrl, FetchError,
     error::ErrorKind,
     secret::Secret,
+    time,
     token::Token,
     transport::{Response, Transport},
 };
@@ -25,6 +27,9 @@ const SESSION_PATH: &str = "/meta-data/latest/api/token";
 
 /// How long a session token is wanted for, in seconds. It is used once.
 const SESSION_TTL: &str = "60";
+
+/// The longest session token.
+const MAX_SESSION: usize = 4 << 10;
 
 /// Where the metadata service is.
 #[derive(Clone, Debug)]
@@ -49,7 +54,7 @@ struct Credential {
     access: String,
     secret: String,
     securitytoken: String,
-    expires_at: String,
+    expires_at: Option<String>,
 }
 
 // === impl Metadata ===
@@ -67,10 +72,12 @@ impl Metadata {
             .exchange(|client| client.put(url).header("x-metadata-token-ttl-seconds", SESSION_TTL))
             .await
             .map_err(|error| unavailable(&error))?;
-        if !answer.is_success() {
+        // What is longer is a page of something else.
+        let body = answer.body.trim_ascii();
+        if !answer.is_success() || body.len() > MAX_SESSION {
             return Ok(None);
         }
-        let token = HeaderValue::from_bytes(answer.body.trim_ascii()).ok();
+        let token = HeaderValue::from_bytes(body).ok();
         Ok(token.map(|mut token| {
             token.set_sensitive(true);
             token
@@ -81,7 +88,7 @@ impl Metadata {
 impl Issuer for Metadata {
     const RENEWS: bool = true;
 
-    async fn issue(&mut self) -> Result<Issued, FetchError> {
+    async fn issue(&mut self) -> Result<Issued, NotIssued> {
         let session = self.session().await?;
         let url = format!("{}{KEY_PATH}", self.url.as_str());
         let answer = self
@@ -95,7 +102,7 @@ impl Issuer for Metadata {
             })
             .await
             .map_err(|error| unavailable(&error))?;
-        read(&answer)
+        Ok(read(&answer)?)
     }
 
     async fn changed(&mut self) {
@@ -114,10 +121,6 @@ fn read(answer: &Response) -> Result<Issued, FetchError> {
     let parsed = serde_json::from_slice::<Answer>(&answer.body);
     let Answer { credential } = parsed
         .map_err(|_| failed("the answer of the metadata service is no temporary key".to_owned()))?;
-    let until: Timestamp = credential
-        .expires_at
-        .parse()
-        .map_err(|_| failed("the metadata service gave a key without end".to_owned()))?;
     let secret = |text: &str| {
         Secret::line(text.as_bytes()).map_err(|invalid| {
             failed(format!("a part of the key of the metadata service {invalid}"))
@@ -125,8 +128,9 @@ fn read(answer: &Response) -> Result<Issued, FetchError> {
     };
     let token = Token::from_secret(secret(&credential.securitytoken)?).ok();
     let key = SigningKey::new(secret(&credential.access)?, secret(&credential.secret)?, token);
-    let lifetime = until.duration_since(Timestamp::now()).try_into().unwrap_or_default();
-    Ok(Issued { pass: Pass::Key(key), lifetime: Some(lifetime) })
+    let until = credential.expires_at.as_deref().and_then(time::parse);
+    let lifetime = lifetime(until, Timestamp::now()).map_err(|why| failed(why.to_owned()))?;
+    Ok(Issued { pass: Pass::Key(key), lifetime })
 }
 
 fn unavailable(error: &FetchError) -> FetchError {

@@ -7,6 +7,8 @@ mod given;
 mod iam;
 mod keeper;
 mod key;
+mod lease;
+mod ledger;
 mod metadata;
 mod patience;
 mod source;
@@ -18,12 +20,12 @@ use sha2::{Digest as _, Sha256};
 pub use self::{
     given::GivenKey,
     iam::{Domain, PasswordLogin, Subject},
-    keeper::Readiness,
+    ledger::Readiness,
     metadata::MetadataService,
     source::SecretSource,
 };
 pub(super) use self::{
-    keeper::{Keeper, Lease},
+    keeper::{Grant, Keeper},
     key::SigningKey,
 };
 use super::{
@@ -99,11 +101,11 @@ impl Credentials {
         Ok(Some(match self {
             Self::Passthrough => return Ok(None),
             Self::Password(login) => {
-                Keeper::start(iam::Iam::new(login, transport.clone(), reloads).await?)
+                Keeper::start(iam::Iam::new(login, transport.clone(), reloads).await?, reloads)
             }
-            Self::Given(key) => Keeper::start(given::Given::new(key, reloads).await?),
+            Self::Given(key) => Keeper::start(given::Given::new(key, reloads).await?, reloads),
             Self::Metadata(service) => {
-                Keeper::start(metadata::Metadata::new(service, Transport::local(config)?))
+                Keeper::start(metadata::Metadata::new(service, Transport::local(config)?), reloads)
             }
         }))
     }

@@ -29,19 +29,14 @@ impl Patience {
 
     /// There is an answer again.
     pub(super) fn answered(&mut self) {
-        self.failures = after_failures();
-    }
-
-    /// What was refused before is good, or is something else now.
-    pub(super) fn trusted(&mut self) {
-        self.rejections = after_rejections();
+        *self = Self::new();
     }
 }
 
-/// From half a minute, doubled up to ten minutes, each with up to as much again. The clouds lock a
-/// user after five wrong passwords in a quarter of an hour, and an access key after five wrong
-/// signatures.
-const REJECTIONS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(10));
+/// From five minutes, doubled up to twenty, each with up to as much again: so there are never more
+/// than two tries in a quarter of an hour. The clouds lock a user after five wrong passwords in that
+/// time, and every replica tries.
+const REJECTIONS: (Duration, Duration) = (Duration::from_mins(5), Duration::from_mins(20));
 
 /// From half a second to a quarter of a minute, each with up to as much again.
 const FAILURES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
@@ -78,19 +73,27 @@ mod tests {
             let min = Duration::from_secs(min);
             assert!((min..=2 * min).contains(&wait), "{wait:?} after {min:?}");
         };
-        for min in [30, 60, 120, 240, 480, 600, 600] {
+        for min in [300, 600, 1200, 1200] {
             bounds(patience.refused(), min);
         }
-        patience.answered();
-        bounds(patience.refused(), 600);
-        patience.trusted();
-        bounds(patience.refused(), 30);
         for _ in 0..5 {
             patience.failed();
         }
         bounds(patience.failed(), 15);
         patience.answered();
+        bounds(patience.refused(), 300);
         assert!(patience.failed() <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn there_are_at_most_two_tries_in_a_quarter_of_an_hour() {
+        for _ in 0..100 {
+            let mut patience = Patience::new();
+            let waits = [(); 10].map(|()| patience.refused());
+            for pair in waits.windows(2) {
+                assert!(pair[0] + pair[1] > Duration::from_mins(15) - Duration::from_secs(1));
+            }
+        }
     }
 
     #[test]

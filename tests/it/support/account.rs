@@ -144,15 +144,15 @@ async fn login(State(account): State<Account>, body: String) -> Response {
     })
 }
 
-/// Tells by the job's type whose token it was asked with.
+/// Tells by the job's type whose token it was asked with. The project `refused` is for nobody.
 async fn job(
     State(account): State<Account>,
-    Path((_, job)): Path<(String, String)>,
+    Path((project, job)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let token = headers.get("x-auth-token").map_or("", |it| it.to_str().unwrap()).to_owned();
     account.with(|it| {
-        let good = it.takes_tokens && it.good.contains(&token);
+        let good = it.takes_tokens && project != "refused" && it.good.contains(&token);
         it.asked.push(token.clone());
         if good {
             let job = json!({"status": "RUNNING", "job_id": job, "job_type": token});

@@ -1,0 +1,395 @@
+//! Which pass to use, and what a refusal means. Decisions only: the time is an argument.
+//!
+//! One refused request says little: it may be about the project alone, or a whim of the upstream.
+//! So nobody is kept from a pass that others prove good. Three rules follow from what a refusal can
+//! cost:
+//!
+//! * A token is free to be tried again, but IAM must not be asked for one with each refusal.
+//! * A key is locked by a handful of wrong signatures: few are sent, and then none for long.
+//! * A project that a pass was never good for is left alone for a while.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{keeper::Issued, lease::Lease};
+use crate::upstream::{ErrorKind, FetchError};
+
+/// How long no key is sent that was refused. The clouds lock a key after five wrong signatures in a
+/// row; how long a row is they do not say.
+const KEY_HOLD: Duration = Duration::from_mins(20);
+
+/// After this, a blocked key is tried once for a project that it was good for.
+const SPARE_AFTER: Duration = Duration::from_mins(1);
+
+/// How many refusals in a row block a key: one that was never good, and one that was.
+const STRIKES: [u32; 2] = [2, 3];
+
+/// How long a project waits whose token was refused, at first and at most.
+const TOKEN_HOLD: (Duration, Duration) = (Duration::from_secs(30), Duration::from_mins(10));
+
+/// How many renewals refusals may cause in a time.
+const FORCED: (usize, Duration) = (4, Duration::from_mins(1));
+
+/// The most projects that are remembered of each kind.
+const MAX_PROJECTS: usize = 10_000;
+
+/// What is known of the gateway's passes.
+pub(super) struct Ledger {
+    /// Whether asking again gives another pass.
+    renews: bool,
+    /// The one in use.
+    lease: Option<Lease>,
+    /// A newer one that the upstream has not taken yet, while the one in use is good.
+    next: Option<Lease>,
+    /// Why no pass can be had.
+    trouble: Option<Arc<FetchError>>,
+    /// Why and until when no key is sent.
+    block: Option<Block>,
+    holds: HashMap<Box<str>, Hold>,
+    /// The projects for which a pass was taken.
+    known: HashSet<Box<str>>,
+    /// Refusals of keys in a row.
+    strikes: u32,
+    /// The last refusal of a key.
+    refusal: Option<Arc<FetchError>>,
+    /// Whether the upstream has taken anything since the secret changed.
+    trusted: bool,
+    forced: VecDeque<Instant>,
+    want: Option<Want>,
+    /// A refusal has caused a renewal that is not there yet.
+    renewing: bool,
+    /// The lease that was refused, if it was not taken since.
+    suspect: Option<u64>,
+    issued: u64,
+    tries: u64,
+}
+
+struct Block {
+    until: Instant,
+    /// When it is tried once all the same.
+    spare: Option<Instant>,
+    error: Arc<FetchError>,
+}
+
+struct Hold {
+    until: Instant,
+    refusals: u32,
+    error: Arc<FetchError>,
+}
+
+/// What to ask with.
+pub(super) enum Choice {
+    /// This.
+    Use(Lease),
+    /// This, one request at a time.
+    Try(Lease),
+    /// The first if nobody else tries it, or else the second.
+    Either(Lease, Lease),
+    /// There is nothing at present; something will come.
+    Wait,
+    /// Nothing.
+    Fail(Arc<FetchError>),
+}
+
+/// What a refused call is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Fail,
+    /// Ask once more, with another pass if there is one.
+    Retry,
+    /// The same, after there were more tries to get a pass than these.
+    RetryAfter(u64),
+}
+
+/// When another pass is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    Now,
+    Later,
+}
+
+/// Whether the upstream can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It can.
+    Ready,
+    /// The gateway has no credentials yet.
+    Pending,
+    /// Its own credentials are not accepted.
+    Rejected,
+    /// Its own credentials can't be had at present.
+    Unavailable,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    pub(super) fn new(renews: bool) -> Self {
+        Self {
+            renews,
+            lease: None,
+            next: None,
+            trouble: None,
+            block: None,
+            holds: HashMap::new(),
+            known: HashSet::new(),
+            strikes: 0,
+            refusal: None,
+            trusted: false,
+            forced: VecDeque::new(),
+            want: None,
+            renewing: false,
+            suspect: None,
+            issued: 0,
+            tries: 0,
+        }
+    }
+
+    /// What to ask with for a project. `refused` is the number of the lease with which the same call
+    /// was refused.
+    pub(super) fn choose(&mut self, project: &str, refused: Option<u64>, now: Instant) -> Choice {
+        self.age(now);
+        if let Some(hold) = self.holds.get(project).filter(|hold| hold.until > now) {
+            return Choice::Fail(Arc::clone(&hold.error));
+        }
+        if let Some(block) = &mut self.block {
+            let spare = block.spare.is_some_and(|at| at <= now) && self.known.contains(project);
+            return match self.lease.clone().filter(|_| spare) {
+                Some(lease) => {
+                    block.spare = None;
+                    Choice::Use(lease)
+                }
+                None => Choice::Fail(Arc::clone(&block.error)),
+            };
+        }
+        match (&self.lease, &self.next, &self.trouble) {
+            (Some(lease), Some(next), _) if refused == Some(lease.number()) => alone(next),
+            (Some(lease), Some(next), _) if refused == Some(next.number()) => alone(lease),
+            (Some(lease), Some(next), _) => Choice::Either(next.clone(), lease.clone()),
+            // No signature is repeated.
+            (Some(lease), None, _) if lease.is_key() && refused == Some(lease.number()) => {
+                self.refusal.clone().map_or(Choice::Wait, Choice::Fail)
+            }
+            (Some(lease), None, _) => alone(lease),
+            (None, _, Some(trouble)) => Choice::Fail(Arc::clone(trouble)),
+            (None, _, None) => Choice::Wait,
+        }
+    }
+
+    /// The upstream has taken a pass for a project.
+    pub(super) fn taken(&mut self, lease: &Lease, project: &str, sent: Instant) {
+        lease.taken(sent);
+        self.trusted = true;
+        self.strikes = 0;
+        self.block = None;
+        self.suspect.take_if(|number| *number == lease.number());
+        self.holds.remove(project);
+        if !self.known.contains(project) && self.known.len() < MAX_PROJECTS {
+            self.known.insert(project.into());
+        }
+        if let Some(next) = self.next.take_if(|next| next.is(lease)) {
+            self.lease = Some(next);
+        }
+    }
+
+    /// The upstream has refused a pass for a project. `again` says that the same call was refused
+    /// before.
+    pub(super) fn refused(
+        &mut self,
+        lease: &Lease,
+        project: &str,
+        sent: Instant,
+        error: &FetchError,
+        again: bool,
+        now: Instant,
+    ) -> Verdict {
+        // For others' eyes: the answer was this call's own.
+        let error = Arc::new(FetchError::no_answer(error.kind, error.detail.clone()));
+        if lease.is_key() {
+            self.strikes += 1;
+            self.refusal = Some(Arc::clone(&error));
+        }
+        let verdict = if again { Verdict::Fail } else { self.verdict(lease, sent, now) };
+        if self.next.as_ref().is_some_and(|next| next.is(lease)) && lease.is_key() {
+            // The one before is good. This one has shown what it is.
+            self.next = None;
+            self.want = self.renews.then_some(Want::Later);
+        }
+        if verdict == Verdict::Fail {
+            self.hold(lease, project, &error, now);
+        }
+        if self.strikes >= STRIKES[usize::from(self.trusted)] {
+            self.block(error, now);
+            return Verdict::Fail;
+        }
+        verdict
+    }
+
+    /// What a call is to do that was refused for the first time.
+    fn verdict(&mut self, lease: &Lease, sent: Instant, now: Instant) -> Verdict {
+        let in_use = self.lease.as_ref().is_some_and(|it| it.is(lease));
+        if !in_use || self.next.is_some() {
+            // There is another one.
+            return Verdict::Retry;
+        }
+        if self.renews && !lease.was_taken_after(sent) && (self.renewing || self.may_force(now)) {
+            if !self.renewing {
+                self.want = Some(Want::Now);
+            }
+            self.renewing = true;
+            self.suspect = Some(lease.number());
+            return Verdict::RetryAfter(self.tries);
+        }
+        if lease.is_key() { Verdict::Fail } else { Verdict::Retry }
+    }
+
+    /// Leaves a project alone that a pass was never good for.
+    fn hold(&mut self, lease: &Lease, project: &str, error: &Arc<FetchError>, now: Instant) {
+        if self.known.contains(project) || self.holds.len() >= MAX_PROJECTS {
+            return;
+        }
+        let before = self.holds.get(project).map_or(0, |hold| hold.refusals);
+        let (first, most) = TOKEN_HOLD;
+        let wait = if lease.is_key() {
+            KEY_HOLD
+        } else {
+            first.saturating_mul(1 << before.min(8)).min(most)
+        };
+        let hold = Hold { until: now + wait, refusals: before + 1, error: Arc::clone(error) };
+        self.holds.insert(project.into(), hold);
+    }
+
+    /// Sends no key for long.
+    fn block(&mut self, error: Arc<FetchError>, now: Instant) {
+        let spare = match &self.block {
+            // It was just used.
+            Some(block) => block.spare,
+            None => self.trusted.then_some(now + SPARE_AFTER),
+        };
+        self.block = Some(Block { until: now + KEY_HOLD, spare, error });
+        // After that, one at a time.
+        if let Some(lease) = &self.lease {
+            lease.doubt();
+        }
+    }
+
+    /// There is another pass, or the same again.
+    pub(super) fn publish(&mut self, issued: Issued, now: Instant) {
+        let Issued { pass, lifetime } = issued;
+        self.age(now);
+        self.tries += 1;
+        (self.want, self.renewing, self.trouble) = (None, false, None);
+        let mut leases = self.lease.iter().chain(&self.next);
+        if leases.any(|lease| *lease.pass() == pass) {
+            return;
+        }
+        self.issued += 1;
+        let lease = Lease::new(pass, self.issued, lifetime.map(|lifetime| now + lifetime));
+        match &self.lease {
+            Some(in_use) if in_use.is_proven() => self.next = Some(lease),
+            Some(_) | None => self.lease = Some(lease),
+        }
+    }
+
+    /// No pass can be had. Those that are good stay.
+    pub(super) fn fail(&mut self, error: Arc<FetchError>) {
+        self.tries += 1;
+        (self.want, self.renewing) = (None, false);
+        // Refused by both sides.
+        if error.kind == ErrorKind::GatewayCredentialsRejected {
+            self.lease.take_if(|lease| self.suspect == Some(lease.number()));
+        }
+        self.trouble = Some(error);
+    }
+
+    /// The secret is another one: what was refused before says nothing any more.
+    pub(super) fn reset(&mut self) {
+        self.lease.take_if(|lease| !lease.is_proven());
+        (self.next, self.block, self.trouble, self.refusal) = (None, None, None, None);
+        self.holds.clear();
+        self.known.clear();
+        self.forced.clear();
+        self.strikes = 0;
+        self.trusted = false;
+    }
+
+    /// Forgets what is over.
+    pub(super) fn age(&mut self, now: Instant) {
+        self.next.take_if(|next| next.is_over(now));
+        if self.lease.take_if(|lease| lease.is_over(now)).is_some() {
+            self.lease = self.next.take();
+        }
+        self.block.take_if(|block| block.until <= now);
+        if self.holds.len() >= MAX_PROJECTS {
+            self.holds.retain(|_, hold| hold.until > now);
+        }
+    }
+
+    /// When something is over that others should know of.
+    pub(super) fn next_end(&self, now: Instant) -> Option<Instant> {
+        let leases = self.lease.iter().chain(&self.next).filter_map(Lease::ends);
+        let block = self.block.iter().map(|block| block.until);
+        let holds = self.holds.values().map(|hold| hold.until).filter(|_| !self.trusted);
+        leases.chain(block).chain(holds.filter(|until| *until > now)).min()
+    }
+
+    pub(super) fn readiness(&self, now: Instant) -> Readiness {
+        let held = !self.trusted && self.holds.values().any(|hold| hold.until > now);
+        match (&self.lease, &self.trouble) {
+            _ if self.block.is_some() => Readiness::Rejected,
+            (Some(_), _) if held => Readiness::Rejected,
+            (Some(_), _) => Readiness::Ready,
+            (None, None) if self.issued > 0 => Readiness::Ready,
+            (None, None) => Readiness::Pending,
+            (None, Some(trouble)) if trouble.kind == ErrorKind::GatewayCredentialsRejected => {
+                Readiness::Rejected
+            }
+            (None, Some(_)) => Readiness::Unavailable,
+        }
+    }
+
+    /// When another pass is wanted, if it is.
+    pub(super) fn want(&mut self) -> Option<Want> {
+        self.want.take()
+    }
+
+    /// How many tries to get a pass have ended.
+    pub(super) fn tries(&self) -> u64 {
+        self.tries
+    }
+
+    /// Why no key is sent, if so.
+    pub(super) fn blocked(&self) -> Option<&Arc<FetchError>> {
+        self.block.as_ref().map(|block| &block.error)
+    }
+
+    fn may_force(&mut self, now: Instant) -> bool {
+        let (most, within) = FORCED;
+        while self.forced.front().is_some_and(|at| now.duration_since(*at) >= within) {
+            self.forced.pop_front();
+        }
+        let may = self.forced.len() < most;
+        if may {
+            self.forced.push_back(now);
+        }
+        may
+    }
+}
+
+/// A lease without another one to fall back on.
+fn alone(lease: &Lease) -> Choice {
+    if lease.is_key() && !lease.is_proven() {
+        Choice::Try(lease.clone())
+    } else {
+        Choice::Use(lease.clone())
+    }
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -1,0 +1,308 @@
+use super::*;
+use crate::upstream::{
+    credentials::{Pass, key::SigningKey},
+    secret::Secret,
+    token::Token,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// A ledger, and what a call does with it.
+struct Calls {
+    ledger: Ledger,
+    now: Instant,
+}
+
+fn token(name: &str) -> Issued {
+    let pass = Pass::Token(Token::parse(name.as_bytes()).unwrap());
+    Issued { pass, lifetime: Some(Duration::from_hours(24)) }
+}
+
+fn key(name: &str) -> Issued {
+    let secret = |text: &str| Secret::line(text.as_bytes()).unwrap();
+    let key = SigningKey::new(secret(name), secret("secret"), None);
+    Issued { pass: Pass::Key(key), lifetime: None }
+}
+
+fn refusal() -> FetchError {
+    FetchError::no_answer(ErrorKind::GatewayCredentialsRejected, "refused".to_owned())
+}
+
+impl Calls {
+    fn new(renews: bool, issued: Issued) -> Self {
+        let (mut ledger, now) = (Ledger::new(renews), Instant::now());
+        ledger.publish(issued, now);
+        Self { ledger, now }
+    }
+
+    /// The lease for a call. The trial of a newer one is free.
+    fn lease(&mut self, project: &str, refused: Option<u64>) -> Option<Lease> {
+        match self.ledger.choose(project, refused, self.now) {
+            Choice::Use(lease) | Choice::Try(lease) | Choice::Either(lease, _) => Some(lease),
+            Choice::Wait | Choice::Fail(_) => None,
+        }
+    }
+
+    fn refuse(&mut self, project: &str, lease: &Lease, again: bool) -> Verdict {
+        self.ledger.refused(lease, project, self.now, &refusal(), again, self.now)
+    }
+
+    /// A call that the upstream takes; false if there was nothing to ask with.
+    fn good(&mut self, project: &str) -> bool {
+        self.now += SECOND / 1000;
+        let lease = self.lease(project, None);
+        lease.is_some_and(|lease| {
+            self.ledger.taken(&lease, project, self.now);
+            true
+        })
+    }
+
+    /// A call that the upstream refuses each time: how many requests were sent for it.
+    fn bad(&mut self, project: &str, renewal: impl FnOnce(&mut Ledger, Instant)) -> usize {
+        self.now += SECOND / 1000;
+        let Some(first) = self.lease(project, None) else {
+            return 0;
+        };
+        match self.refuse(project, &first, false) {
+            Verdict::Fail => return 1,
+            Verdict::Retry => {}
+            Verdict::RetryAfter(tries) => {
+                assert_eq!(self.ledger.want(), Some(Want::Now));
+                renewal(&mut self.ledger, self.now);
+                assert!(self.ledger.tries() > tries);
+            }
+        }
+        let Some(second) = self.lease(project, Some(first.number())) else {
+            return 1;
+        };
+        assert_eq!(self.refuse(project, &second, true), Verdict::Fail);
+        2
+    }
+}
+
+fn none(_: &mut Ledger, _: Instant) {
+    panic!("no renewal was expected");
+}
+
+#[test]
+fn a_project_that_is_refused_takes_nothing_from_others() {
+    for kind in ["token", "key"] {
+        let mut calls = match kind {
+            "token" => Calls::new(true, token("t0")),
+            _ => Calls::new(false, key("AK")),
+        };
+        assert!(calls.good("good"));
+        for number in 0..100 {
+            let name = format!("t{number}-renewed");
+            calls.bad("bad", |ledger, now| ledger.publish(token(&name), now));
+            assert!(calls.good("good"), "{kind} {number}");
+            assert_eq!(calls.ledger.readiness(calls.now), Readiness::Ready, "{kind}");
+            calls.now += SECOND;
+        }
+    }
+}
+
+#[test]
+fn a_project_is_left_alone_longer_with_each_refusal() {
+    let mut calls = Calls::new(true, token("t"));
+    assert!(calls.good("good"));
+    let renew = |ledger: &mut Ledger, now| ledger.publish(token("u"), now);
+    for seconds in [29, 59, 119, 239, 479, 599, 599] {
+        assert_eq!(calls.bad("bad", renew), 2);
+        calls.now += Duration::from_secs(seconds);
+        assert_eq!(calls.bad("bad", none), 0, "{seconds}");
+        calls.now += 2 * SECOND;
+    }
+    assert!(calls.good("bad"));
+    assert_eq!(calls.bad("bad", renew), 2);
+    assert!(calls.good("bad"), "a known project is not held");
+}
+
+#[test]
+fn a_token_that_ended_before_its_first_use_is_renewed() {
+    let mut calls = Calls::new(true, token("t"));
+    let lease = calls.lease("p", None).unwrap();
+    assert!(matches!(calls.refuse("p", &lease, false), Verdict::RetryAfter(_)));
+    assert_eq!(calls.ledger.want(), Some(Want::Now));
+    // All who are refused meanwhile wait for the same renewal.
+    for _ in 0..100 {
+        assert!(matches!(calls.refuse("p", &lease, false), Verdict::RetryAfter(_)));
+    }
+    assert_eq!(calls.ledger.want(), None);
+    calls.ledger.publish(token("u"), calls.now);
+    assert_ne!(calls.lease("p", Some(lease.number())).unwrap().number(), lease.number());
+}
+
+#[test]
+fn refusals_at_random_cause_few_renewals() {
+    let mut calls = Calls::new(true, token("t"));
+    assert!(calls.good("p"));
+    let mut renewals = 0;
+    for number in 0..1000 {
+        calls.now += SECOND;
+        let lease = calls.lease("p", None).unwrap();
+        if let Verdict::RetryAfter(_) = calls.refuse("p", &lease, false) {
+            renewals += 1;
+            calls.ledger.publish(token(&format!("t{number}")), calls.now);
+        }
+        // The second time is good, with whatever there is.
+        let again = calls.lease("p", Some(lease.number())).unwrap();
+        calls.ledger.taken(&again, "p", calls.now);
+        assert_eq!(calls.ledger.readiness(calls.now), Readiness::Ready);
+    }
+    // A thousand seconds, four a minute.
+    assert!((50..=70).contains(&renewals), "{renewals}");
+}
+
+#[test]
+fn a_refusal_while_others_are_taken_causes_no_renewal() {
+    let mut calls = Calls::new(true, token("t"));
+    assert!(calls.good("good"));
+    let (lease, sent) = (calls.lease("bad", None).unwrap(), calls.now);
+    assert!(calls.good("good"));
+    let error = refusal();
+    let verdict = calls.ledger.refused(&lease, "bad", sent, &error, false, calls.now);
+    assert_eq!((verdict, calls.ledger.want()), (Verdict::Retry, None));
+}
+
+#[test]
+fn a_token_is_kept_until_the_next_one_is_taken() {
+    let mut calls = Calls::new(true, token("old"));
+    assert!(calls.good("p"));
+    let old = calls.lease("p", None).unwrap();
+    calls.ledger.publish(token("new"), calls.now);
+    let new = calls.lease("p", None).unwrap();
+    assert_ne!(new.number(), old.number());
+    // Not known everywhere yet: the call goes on with the old one, and nobody else notices.
+    assert_eq!(calls.refuse("p", &new, false), Verdict::Retry);
+    assert!(calls.lease("p", Some(new.number())).unwrap().is(&old));
+    assert_eq!(calls.ledger.want(), None);
+    calls.ledger.taken(&new, "p", calls.now);
+    assert!(matches!(calls.ledger.choose("p", None, calls.now), Choice::Use(it) if it.is(&new)));
+}
+
+#[test]
+fn the_end_of_the_old_one_leaves_the_new_one() {
+    let mut calls = Calls::new(true, Issued { lifetime: Some(MINUTE), ..token("old") });
+    assert!(calls.good("p"));
+    calls.ledger.publish(token("new"), calls.now);
+    calls.now += 2 * MINUTE;
+    assert!(
+        matches!(calls.ledger.choose("p", None, calls.now), Choice::Use(it) if it.number() == 2)
+    );
+    calls.now += Duration::from_hours(24);
+    assert!(matches!(calls.ledger.choose("p", None, calls.now), Choice::Wait));
+    assert_eq!(calls.ledger.readiness(calls.now), Readiness::Ready, "it is being renewed");
+    calls.ledger.fail(Arc::new(refusal()));
+    assert_eq!(calls.ledger.readiness(calls.now), Readiness::Rejected);
+}
+
+#[test]
+fn a_key_that_never_was_good_is_tried_twice_at_most() {
+    let mut calls = Calls::new(false, key("AK"));
+    let sent: usize = ["a", "a", "b", "b", "c", "d"].iter().map(|it| calls.bad(it, none)).sum();
+    assert_eq!((sent, calls.ledger.readiness(calls.now)), (2, Readiness::Rejected));
+    calls.now += 19 * MINUTE;
+    assert_eq!(calls.bad("e", none), 0);
+    calls.now += 2 * MINUTE;
+    assert_eq!(calls.ledger.readiness(calls.now), Readiness::Rejected, "until it is aged");
+    calls.ledger.age(calls.now);
+    assert_eq!(calls.ledger.readiness(calls.now), Readiness::Ready);
+    assert!(calls.good("a"));
+    assert!(calls.good("c"));
+}
+
+#[test]
+fn a_wrong_key_is_not_ready_though_one_project_asks() {
+    let mut calls = Calls::new(false, key("AK"));
+    assert_eq!((calls.bad("p", none), calls.bad("p", none)), (1, 0));
+    assert_eq!(calls.ledger.readiness(calls.now), Readiness::Rejected);
+}
+
+#[test]
+fn a_blocked_key_is_tried_for_a_project_that_it_was_good_for() {
+    let mut calls = Calls::new(false, key("AK"));
+    assert!(calls.good("good"));
+    let sent: usize = ["a", "b", "c", "d"].iter().map(|it| calls.bad(it, none)).sum();
+    assert_eq!(sent, 3);
+    assert!(!calls.good("good"));
+    calls.now += SPARE_AFTER;
+    assert!(!calls.good("e"));
+    assert!(calls.good("good"));
+    assert!(calls.good("e"));
+}
+
+#[test]
+fn no_five_signatures_in_a_row_are_wrong() {
+    for seed in 0..300 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut calls = Calls::new(seed % 2 == 0, key("AK"));
+        let mut refusals = VecDeque::new();
+        if seed % 3 > 0 {
+            assert!(calls.good("p0"));
+        }
+        for _ in 0..3000 {
+            calls.now += SECOND.mul_f64(rng.f64() * 10.0);
+            let project = format!("p{}", rng.u8(..30));
+            // The metadata service may give the same key again, or another one.
+            let name = format!("AK{}", rng.u8(..2));
+            let sent = calls.bad(&project, |ledger, now| ledger.publish(key(&name), now));
+            refusals.extend((0..sent).map(|_| calls.now));
+            while refusals.front().is_some_and(|at| calls.now - *at > 15 * MINUTE) {
+                refusals.pop_front();
+            }
+            assert!(refusals.len() < 5, "{seed}: {}", refusals.len());
+        }
+    }
+}
+
+#[test]
+fn a_new_key_that_is_wrong_leaves_the_old_one() {
+    let mut calls = Calls::new(false, key("old"));
+    assert!(calls.good("p"));
+    calls.ledger.reset();
+    calls.ledger.publish(key("new"), calls.now);
+    let new = calls.lease("p", None).unwrap();
+    assert_eq!(new.number(), 2);
+    assert_eq!(calls.refuse("p", &new, false), Verdict::Retry);
+    assert_eq!(calls.lease("p", Some(2)).unwrap().number(), 1);
+    assert!(calls.good("p"));
+    for _ in 0..10 {
+        assert_eq!(calls.lease("q", None).unwrap().number(), 1);
+    }
+}
+
+#[test]
+fn another_secret_is_another_beginning() {
+    let mut calls = Calls::new(false, key("wrong"));
+    assert_eq!(calls.bad("a", none) + calls.bad("b", none) + calls.bad("c", none), 2);
+    calls.ledger.reset();
+    calls.ledger.publish(key("right"), calls.now);
+    assert!(calls.good("a") && calls.good("b"));
+    assert_eq!(calls.ledger.readiness(calls.now), Readiness::Ready);
+}
+
+#[test]
+fn a_token_that_both_sides_refuse_is_gone() {
+    let mut calls = Calls::new(true, token("t"));
+    assert!(calls.good("p"));
+    let lease = calls.lease("p", None).unwrap();
+    assert!(matches!(calls.refuse("p", &lease, false), Verdict::RetryAfter(_)));
+    calls.ledger.fail(Arc::new(refusal()));
+    assert!(calls.lease("p", None).is_none());
+    assert_eq!(calls.ledger.readiness(calls.now), Readiness::Rejected);
+}
+
+#[test]
+fn what_others_are_told_has_nothing_of_the_answer() {
+    let mut calls = Calls::new(false, key("AK"));
+    let answer = crate::upstream::Answer { http_status: 401, ..Default::default() };
+    let error = FetchError { answer: Some(answer), ..refusal() };
+    let lease = calls.lease("p", None).unwrap();
+    calls.ledger.refused(&lease, "p", calls.now, &error, false, calls.now);
+    match calls.ledger.choose("p", None, calls.now) {
+        Choice::Fail(error) => assert_eq!(error.answer, None),
+        _ => panic!("the project is held"),
+    }
+}
