@@ -46,9 +46,16 @@ impl Certificate {
         dns: impl IntoIterator<Item = &'a str>,
         uris: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let dns = dns.into_iter().map(Box::from).collect();
+        // A certificate for many hosts is no host's own.
+        let dns = dns.into_iter().filter(|name| !name.contains('*')).map(Box::from).collect();
         let uris = uris.into_iter().map(Box::from).collect();
         Self(Arc::new(Names { dns, uris }))
+    }
+
+    /// The first of its names, for the log.
+    pub fn name(&self) -> Option<&str> {
+        let Names { dns, uris } = &*self.0;
+        uris.iter().chain(dns).next().map(|name| &**name)
     }
 
     pub(super) fn matches(&self, pattern: &Pattern) -> bool {
@@ -127,6 +134,7 @@ mod tests {
             ("backup.example.com", "backup.example.com.evil.com", false),
             ("backup.example.com", "xbackup.example.com", false),
             ("backup.example.com", "*.example.com", false),
+            ("*.example.com", "*.example.com", false),
             ("*.example.com", "a.example.com", true),
             ("*.example.com", "A.Example.Com", true),
             ("*.example.com", "example.com", false),

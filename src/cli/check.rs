@@ -7,7 +7,9 @@ use jobgate::{
     grpc,
     job::JobPath,
     server,
-    upstream::{Credential, ErrorKind, Fetched, Token, Trace, Upstream},
+    upstream::{
+        Credential, Credentials, ErrorKind, Fetched, PasswordLogin, Subject, Token, Trace, Upstream,
+    },
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -62,9 +64,16 @@ impl Check {
             print(&option)?;
         }
         let config = serve.gateway().config()?;
+        let project = project.or_else(|| own_project(&config.upstream.credentials));
+        // Nobody knows what a cloud says to a signature for a project that it does not know.
+        let aimless = project.is_none() && is_key(&config.upstream.credentials);
         let prepared = server::prepare(config).await?;
         print("\nok: options and files")?;
         if offline {
+            return Ok(Exit::Success);
+        }
+        if aimless {
+            print("not asked: the upstream; with an access key it needs --project")?;
             return Ok(Exit::Success);
         }
         let upstream = prepared.upstream();
@@ -77,6 +86,23 @@ impl Check {
         }
         Ok(Exit::Success)
     }
+}
+
+/// The project that the gateway's own credentials are for, as far as that is known.
+fn own_project(credentials: &Credentials) -> Option<String> {
+    match credentials {
+        Credentials::Password(PasswordLogin { project: Subject::Id { id }, .. }) => {
+            Some(id.clone())
+        }
+        Credentials::Password(_)
+        | Credentials::Passthrough
+        | Credentials::Given(_)
+        | Credentials::Metadata(_) => None,
+    }
+}
+
+fn is_key(credentials: &Credentials) -> bool {
+    matches!(credentials, Credentials::Given(_) | Credentials::Metadata(_))
 }
 
 /// The options as they are in effect. None of them is a secret: those are in files and variables.

@@ -128,6 +128,7 @@ impl Drop for Call {
             request_id = self.request_id.to_str().unwrap_or_default(),
             peer = self.caller.as_ref().map(|caller| tracing::field::display(caller.address)),
             caller = self.record.caller().as_deref(),
+            certificate = self.caller.as_ref().and_then(Caller::certificate_name),
             attempts = upstream.attempts,
             shared = upstream.shared,
             upstream_duration_ms = upstream.duration_ms,

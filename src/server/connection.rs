@@ -100,6 +100,11 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
 // === impl Caller ===
 
 impl Caller {
+    /// The first name in the certificate that the peer has shown.
+    pub(super) fn certificate_name(&self) -> Option<&str> {
+        self.certificate.as_ref().and_then(Certificate::name)
+    }
+
     /// Whether the connection is ended where it is.
     pub(super) fn is_cut(&self) -> bool {
         self.cutting.is_cancelled()
@@ -219,7 +224,7 @@ where
             }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(tracing::field::display);
-                tracing::debug!(%peer, cause, "{error}");
+                tracing::info!(%peer, cause, "{error}");
             }
         }
     });

@@ -70,6 +70,9 @@ pub enum BindError {
     /// A file can't be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// No caller could ever be known.
+    #[error("all rules of --callers want certificates, which no client shows: add --tls-client-ca")]
+    NobodyKnown,
     /// The reflection service can't be built.
     #[error("can't set up server reflection")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -115,8 +118,12 @@ pub struct Bound {
 pub async fn prepare(config: Config) -> Result<Prepared, BindError> {
     // Before the credentials are used for the first time.
     let lends = config.upstream.credentials.are_the_gateways();
-    if lends && !config.listen.ip().is_loopback() && !config.authenticates() {
+    let loopback = config.listen.ip().to_canonical().is_loopback();
+    if lends && !loopback && !config.authenticates() {
         return Err(BindError::Unprotected { address: config.listen });
+    }
+    if !loopback && config.tls.is_none() {
+        tracing::warn!("callers' tokens come in without TLS; fine if a mesh encrypts them");
     }
     let mut registry = Registry::default();
     let upstream = Upstream::new(&config.upstream, &config.reload, &mut registry).await?;
@@ -124,6 +131,10 @@ pub async fn prepare(config: Config) -> Result<Prepared, BindError> {
         Some(file) => Access::follow(file.clone(), &config.reload).await?,
         None => Access::open(),
     };
+    let certificates = config.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    if access.rules().is_some_and(|rules| !rules.take_tokens()) && !certificates {
+        return Err(BindError::NobodyKnown);
+    }
     let tls = match config.tls.clone() {
         Some(tls) => Some(Tls::new(tls, &config.reload, &mut registry).await?),
         None => None,

@@ -152,7 +152,9 @@ impl Upstream {
         registry: &mut Registry,
     ) -> Result<Self, SetupError> {
         let Config { base, transport: transport_config, credentials } = config;
-        for url in [Some(base), credentials.login_url()].into_iter().flatten() {
+        let proxy = transport_config.proxy.as_ref().filter(|proxy| proxy.credentials.is_some());
+        let proxy = proxy.map(|proxy| &proxy.url);
+        for url in [Some(base), credentials.login_url(), proxy].into_iter().flatten() {
             if url.is_exposed() {
                 let url = url.as_str();
                 tracing::warn!(url, "secrets go there without TLS; fine if a mesh encrypts them");
@@ -316,11 +318,17 @@ impl Upstream {
                     attempt.refused = Some(grant.number());
                 }
             }
+            ErrorKind::PermissionDenied => {
+                own.taken(grant, project);
+                // Who the gateway is there is nothing for its callers; the log has it in the detail.
+                if let Some(answer) = &mut Arc::make_mut(error).answer {
+                    answer.message = None;
+                }
+            }
             // These come after the credentials were looked at.
             ErrorKind::Conflict
             | ErrorKind::JobExpired
             | ErrorKind::JobNotFound
-            | ErrorKind::PermissionDenied
             | ErrorKind::PreconditionFailed
             | ErrorKind::QuotaExceeded => own.taken(grant, project),
             ErrorKind::GatewayCredentialsRejected

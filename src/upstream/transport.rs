@@ -128,7 +128,10 @@ impl Transport {
         } else {
             let make = move |files: &[File]| {
                 let client = builder(&config, files)?.build();
-                client.map_err(|error| wrong(files.first(), &chain(&error)))
+                // Of a pair that is none, the key is at fault as often as not.
+                let key =
+                    config.tls.identity.is_some().then(|| usize::from(config.tls.ca.is_some()) + 1);
+                client.map_err(|error| wrong(files.get(key.unwrap_or(0)), &chain(&error)))
             };
             reloads.follow("trust for the upstream", paths, make).await?
         };

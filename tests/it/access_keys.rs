@@ -12,7 +12,9 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use tonic::{Code, Request, Status};
 
-use crate::support::{Gateway, Reply, Upstream, cloud::simulator, gateway::config, reason};
+use crate::support::{
+    Gateway, Reply, Upstream, becomes, cloud::simulator, gateway::config, reason,
+};
 
 const SCRIPT: &str = r#"
 [tokens]
@@ -192,9 +194,7 @@ async fn a_pair_of_files_is_replaced_together() {
     assert!(rejected(&get(&gateway, "j1").await));
     write("AKTWO\n", "secret-two\n");
     reload.now();
-    while rejected(&get(&gateway, "j1").await) {
-        tokio::task::yield_now().await;
-    }
+    becomes(async || !rejected(&get(&gateway, "j1").await)).await;
     get(&gateway, "j1").await.unwrap();
 }
 

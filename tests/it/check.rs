@@ -33,7 +33,8 @@ async fn it_tells_whether_the_credentials_are_good() {
         "check --upstream http://{cloud} --credentials password --iam-url http://{cloud} \
          --iam-user ann --iam-domain acme --iam-project-id p1"
     );
-    let keys = format!("check --upstream http://{cloud} --credentials aksk --access-key AK");
+    let aimless = format!("check --upstream http://{cloud} --credentials aksk --access-key AK");
+    let keys = format!("{aimless} --project p1");
     let nowhere = "check --upstream http://127.0.0.1:1".to_owned();
     let passthrough = format!("check --upstream http://{cloud}");
     let other = format!("{login} --project p2");
@@ -43,7 +44,8 @@ async fn it_tells_whether_the_credentials_are_good() {
     for (args, env, code, text) in [
         (&login, &[(password, "right")][..], 0, "takes the credentials"),
         (&login, &[(password, "wr0ng")], 1, "HTTP status 401"),
-        (&other, &[(password, "right")], 1, "project in the token differs"),
+        (&other, &[(password, "right")], 1, "the credentials do not allow this"),
+        (&aimless, &[(secret_key, "wr0ng")], 0, "it needs --project"),
         (&keys, &[(secret_key, "right")], 0, "takes the credentials"),
         (&keys, &[(secret_key, "wr0ng")], 1, "verify aksk signature fail"),
         (&passthrough, &[], 0, "callers bring their own tokens"),

@@ -9,7 +9,7 @@ use jobgate::{
 use tempfile::TempDir;
 
 use crate::support::{
-    Gateway, Reply, Upstream,
+    Gateway, Reply, Upstream, becomes,
     gateway::{channel, config},
     get_job,
     program::Server,
@@ -36,12 +36,11 @@ async fn a_proxy_is_used_when_it_is_said_and_told_who_asks() {
 
     fs::write(&file, "me:another\n").unwrap();
     reload.now();
-    loop {
+    becomes(async || {
         gateway.get().await.unwrap();
-        if proxy.requests().pop().unwrap().contains("proxy-authorization: Basic bWU6YW5vdGhlcg==") {
-            break;
-        }
-    }
+        proxy.requests().pop().unwrap().contains("proxy-authorization: Basic bWU6YW5vdGhlcg==")
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use tokio_rustls::{
 use tonic::Code;
 
 use crate::support::{
-    Gateway,
+    Gateway, becomes,
     certificates::{Authority, Pair, certificate},
     gateway::config,
     reason,
@@ -170,9 +170,7 @@ async fn another_authority_counts_when_its_file_changes_and_a_bad_file_does_not(
     gateway.get().await.unwrap_err();
     files.write("ca", &second.pem);
     reload.now();
-    while gateway.get().await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    becomes(async || gateway.get().await.is_ok()).await;
     files.write("ca", "nonsense");
     reload.now();
     for _ in 0..10 {

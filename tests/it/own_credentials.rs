@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
-use crate::support::{Gateway, account::Account, cloud::http, gateway::config, reason};
+use crate::support::{Gateway, account::Account, becomes, cloud::http, gateway::config, reason};
 
 const PASSWORD: &str = "pass word 1";
 
@@ -44,9 +44,7 @@ async fn readyz(gateway: &Gateway) -> (u16, String) {
 }
 
 async fn ready(gateway: &Gateway) {
-    while readyz(gateway).await.0 != 200 {
-        tokio::task::yield_now().await;
-    }
+    becomes(async || readyz(gateway).await.0 == 200).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use jobgate::proto::v1::job_service_client::JobServiceClient;
 use tokio::{net::TcpStream, sync::Notify};
 
 use crate::support::{
-    Reply, Upstream,
+    Reply, Upstream, becomes,
     gateway::channel,
     get_job,
     program::{SECRET, Server, Simulator, jobgate, output, send},
@@ -140,7 +140,7 @@ async fn own_credentials_are_not_lent_to_whoever_comes() {
         let done = command.env("JOBGATE_SECRET_KEY", SECRET).output().await.unwrap();
         (done.status.code(), String::from_utf8(done.stderr).unwrap())
     };
-    for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:127.0.0.1]:0"] {
+    for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:192.0.2.1]:0"] {
         let (code, stderr) = check(&["--listen", listen]).await;
         assert_eq!(code, Some(1), "{listen}: {stderr}");
         for part in ["--tls-client-ca", "--callers", "loopback", "passthrough"] {
@@ -149,10 +149,17 @@ async fn own_credentials_are_not_lent_to_whoever_comes() {
         let (code, stderr) = check(&["--listen", listen, "--callers", callers]).await;
         assert_eq!(code, Some(0), "{listen}: {stderr}");
     }
-    for listen in ["127.0.0.1:0", "127.8.0.1:0", "[::1]:0"] {
+    for listen in ["127.0.0.1:0", "127.8.0.1:0", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
         let (code, stderr) = check(&["--listen", listen]).await;
         assert_eq!(code, Some(0), "{listen}: {stderr}");
     }
+    // Rules that know certificates only know nobody where nobody shows one.
+    let san = folder.path().join("san.toml");
+    let rule = "[[caller]]\nname = \"a\"\nsan = [\"a.example.com\"]\nprojects = [\"*\"]\n";
+    std::fs::write(&san, rule).unwrap();
+    let (code, stderr) = check(&["--callers", san.to_str().unwrap()]).await;
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("--tls-client-ca"), "{stderr}");
     // With the callers' own tokens there is nothing to lend.
     let passthrough = ["check", "--offline", "--upstream", "http://x", "--listen", "0.0.0.0:0"];
     assert_eq!(output(&passthrough).await.status.code(), Some(0));
@@ -177,12 +184,11 @@ async fn sighup_reads_the_files_again() {
     assert!(upstream.requests().pop().unwrap().contains("Access=AKONE,"));
     std::fs::write(&access_key, "AKTWO").unwrap();
     server.signal("-HUP");
-    loop {
+    becomes(async || {
         client.get_job(get_job()).await.unwrap();
-        if upstream.requests().pop().unwrap().contains("Access=AKTWO,") {
-            break;
-        }
-    }
+        upstream.requests().pop().unwrap().contains("Access=AKTWO,")
+    })
+    .await;
     drop(client);
     server.signal("-TERM");
     let (status, log) = server.end().await;
