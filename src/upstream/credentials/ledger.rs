@@ -171,6 +171,10 @@ impl Ledger {
             (Some(lease), Some(next), _) if refused == Some(lease.number()) => alone(next),
             (Some(lease), Some(next), _) if refused == Some(next.number()) => alone(lease),
             (Some(lease), Some(next), _) => Choice::Either(next.clone(), lease.clone()),
+            // There was to be another one, and there is none.
+            (Some(lease), None, Some(trouble)) if refused == Some(lease.number()) => {
+                Choice::Fail(Arc::clone(trouble))
+            }
             // No signature is repeated.
             (Some(lease), None, _) if lease.is_key() && refused == Some(lease.number()) => {
                 self.refusal.clone().map_or(Choice::Wait, Choice::Fail)

@@ -295,6 +295,19 @@ fn a_token_that_both_sides_refuse_is_gone() {
 }
 
 #[test]
+fn who_is_refused_while_iam_is_away_is_told_so() {
+    let mut calls = Calls::new(true, token("t"));
+    assert!(calls.good("p"));
+    let lease = calls.lease("p", None).unwrap();
+    assert!(matches!(calls.refuse("p", &lease, false), Verdict::RetryAfter(_)));
+    let kind = ErrorKind::GatewayCredentialsUnavailable;
+    calls.ledger.fail(Arc::new(FetchError::no_answer(kind, String::new())));
+    let choice = calls.ledger.choose("p", Some(lease.number()), calls.now);
+    assert!(matches!(choice, Choice::Fail(error) if error.kind == kind));
+    assert!(calls.good("p"), "others may find it good");
+}
+
+#[test]
 fn what_others_are_told_has_nothing_of_the_answer() {
     let mut calls = Calls::new(false, key("AK"));
     let answer = crate::upstream::Answer { http_status: 401, ..Default::default() };

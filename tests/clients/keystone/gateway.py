@@ -88,6 +88,10 @@ class Gateway:
     def ready(self):
         return self.page("/readyz")[0] == 200
 
+    def hang_up(self):
+        """Tells it that something was mended."""
+        self.process.send_signal(signal.SIGHUP)
+
     def stop(self):
         """Ends it, and looks for secrets in everything that it said."""
         try:

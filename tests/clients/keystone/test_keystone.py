@@ -149,6 +149,15 @@ class Renewal(Case):
         self.assertEqual(self.cloud.rejections, 1)
         self.assertEqual(len(self.requests()), 2)
 
+    def test_a_token_that_is_revoked_before_its_first_use_is_renewed_within_the_call(self):
+        self.serve()
+        until(self.gateway.ready, "there is a token")
+        # To disable a user ends all his tokens.
+        KEYSTONE.update(self.user, enabled=False)
+        KEYSTONE.update(self.user, enabled=True)
+        KEYSTONE.settled(self.user, self.project)
+        self.answers()
+
     def test_many_calls_renew_a_revoked_token_once(self):
         self.serve()
         self.answers()
@@ -262,6 +271,8 @@ class Refusal(Case):
         self.assertFalse(self.gateway.ready())
         KEYSTONE.update(self.user, enabled=True)
         KEYSTONE.settled(self.user, self.project)
+        # The gateway waits for minutes, since a wrong password locks its user; told so, it does not.
+        self.gateway.hang_up()
         self.recovers()
 
 

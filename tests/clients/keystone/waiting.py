@@ -2,7 +2,6 @@
 
 import time
 
-# The gateway waits up to two minutes after its password was refused twice.
 LIMIT = 300
 
 
