@@ -163,7 +163,7 @@ fn retry_delay(error: &Error) -> Option<Duration> {
     match error {
         Error::Overloaded => Some(OVERLOADED_RETRY),
         Error::ServerDraining => Some(DRAINING_RETRY),
-        Error::Upstream { error, .. } | Error::WatchGaveUp { error } => error.retry_after(),
+        Error::Upstream { error, .. } | Error::WatchGaveUp { error } => error.retry_after,
         _ => None,
     }
 }

@@ -29,15 +29,16 @@ const KINDS: [(ErrorKind, Code, &str); 20] = [
     (ErrorKind::Unreachable, Code::Unavailable, "UPSTREAM_UNREACHABLE"),
 ];
 
-fn upstream(kind: ErrorKind, answer: Option<Answer>) -> Error {
-    let error = FetchError { kind, answer, detail: "http://internal:8080 said no".into() };
+fn upstream(kind: ErrorKind, answer: Option<Answer>, retry_after: Option<Duration>) -> Error {
+    let detail = "http://internal:8080 said no".into();
+    let error = FetchError { kind, answer, retry_after, detail };
     Error::Upstream { error: Arc::new(error), path: JobPath::parse("p", "j").unwrap() }
 }
 
 #[test]
 fn every_kind_has_its_code_and_reason() {
     for (kind, code, reason) in KINDS {
-        let status = Status::from(upstream(kind, None));
+        let status = Status::from(upstream(kind, None, None));
         assert_eq!(status.code(), code, "{kind:?}");
         let info = status.get_details_error_info().unwrap();
         assert_eq!((info.reason.as_str(), info.domain.as_str()), (reason, "jobgate"));
@@ -74,8 +75,8 @@ fn what_the_upstream_answered_is_in_the_details() {
             code: Some("APIGW.0308".into()),
             message: Some("limit:200".into()),
             request_id: Some("req-1".into()),
-            retry_after: Some(Duration::from_millis(1500)),
         }),
+        Some(Duration::from_millis(1500)),
     ));
     assert_eq!(status.message(), "the upstream throttles: limit:200");
     let info = status.get_details_error_info().unwrap();
@@ -90,7 +91,7 @@ fn what_the_upstream_answered_is_in_the_details() {
 #[test]
 fn a_job_that_is_not_there_is_named() {
     for kind in [ErrorKind::JobNotFound, ErrorKind::JobExpired] {
-        let status = Status::from(upstream(kind, None));
+        let status = Status::from(upstream(kind, None, None));
         let resource = status.get_details_resource_info().unwrap();
         assert_eq!(resource.resource_name, "projects/p/jobs/j");
         assert_eq!(resource.resource_type, "jobgate.v1.Job");
@@ -127,10 +128,11 @@ proptest! {
             &token, code.as_deref(), &message, &request_id,
         );
         let retry_after = Some(crate::upstream::MAX_RETRY_AFTER);
-        let answer = Answer { http_status: 599, code, message, request_id, retry_after };
+        let answer = Some(Answer { http_status: 599, code, message, request_id });
         let id = "x".repeat(crate::job::MAX_ID_LEN);
         let path = JobPath::parse(&id, &id).unwrap();
-        let error = FetchError { kind: KINDS[kind].0, answer: Some(answer), detail: String::new() };
+        let (kind, detail) = (KINDS[kind].0, String::new());
+        let error = FetchError { kind, answer, retry_after, detail };
         let status = Status::from(Error::Upstream { error: Arc::new(error), path });
         prop_assert!(trailers_len(&status) < 6 << 10, "{}", trailers_len(&status));
         let decoded = tonic_types::Status::decode(status.details()).unwrap();

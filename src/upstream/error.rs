@@ -9,6 +9,8 @@ pub struct FetchError {
     pub kind: ErrorKind,
     /// What the upstream answered; `None` if no answer came.
     pub answer: Option<Answer>,
+    /// How long to wait before asking again; at most [`super::MAX_RETRY_AFTER`].
+    pub retry_after: Option<Duration>,
     /// More for the operator's log. May hold addresses and text of the upstream: never for callers.
     pub detail: String,
 }
@@ -24,8 +26,6 @@ pub struct Answer {
     pub message: Option<String>,
     /// The upstream's name for the request, at most 128 bytes.
     pub request_id: Option<String>,
-    /// How long the upstream asks to wait; at most [`super::MAX_RETRY_AFTER`].
-    pub retry_after: Option<Duration>,
 }
 
 /// What went wrong, in the terms of the public error contract.
@@ -117,11 +117,6 @@ impl FetchError {
         }
     }
 
-    /// How long the upstream asks to wait.
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.answer.as_ref().and_then(|answer| answer.retry_after)
-    }
-
     /// Whether asking again later is pointless without a change elsewhere.
     pub fn is_lasting(&self) -> bool {
         match self.kind {
@@ -153,23 +148,22 @@ impl FetchError {
 
     /// There was no answer.
     pub(super) fn no_answer(kind: ErrorKind, detail: String) -> Self {
-        Self { kind, answer: None, detail }
+        Self { kind, answer: None, retry_after: None, detail }
     }
 
     /// The answer is a job, but too large a one.
     pub fn too_large(http_status: Option<u16>, request_id: Option<String>) -> Self {
         let answer =
             http_status.map(|http_status| Answer { http_status, request_id, ..Answer::default() });
-        Self { kind: ErrorKind::ResponseTooLarge, answer, detail: String::new() }
+        let kind = ErrorKind::ResponseTooLarge;
+        Self { kind, answer, retry_after: None, detail: String::new() }
     }
 
     /// The same error told later, when the wait that it asks for is shorter.
     pub fn as_of_now(error: &Arc<Self>, left: Duration) -> Arc<Self> {
         let mut error = Arc::clone(error);
-        if error.retry_after().is_some()
-            && let Some(answer) = &mut Arc::make_mut(&mut error).answer
-        {
-            answer.retry_after = Some(left);
+        if error.retry_after.is_some() {
+            Arc::make_mut(&mut error).retry_after = Some(left);
         }
         error
     }

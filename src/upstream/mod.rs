@@ -244,7 +244,7 @@ impl Upstream {
             let wait = (faults < error.worth_attempts().min(MAX_ATTEMPTS))
                 .then(|| waits.next())
                 .flatten()
-                .map(|wait| error.retry_after().unwrap_or_default().max(wait))
+                .map(|wait| error.retry_after.unwrap_or_default().max(wait))
                 .filter(|wait| *wait <= MAX_WAIT && Instant::now() + *wait < deadline.latest());
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,

@@ -1,5 +1,7 @@
 //! An HTTP answer read as a job or an error.
 
+use std::time::Duration;
+
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
 
@@ -40,8 +42,9 @@ pub(super) fn read(
     }
     if response.end == End::TooLarge {
         let answer = answer_of(response, None, secrets);
-        let detail = String::new();
-        return Err(FetchError { kind: ErrorKind::ResponseTooLarge, answer: Some(answer), detail });
+        let kind = ErrorKind::ResponseTooLarge;
+        let (retry_after, detail) = (wait_of(response, None), String::new());
+        return Err(FetchError { kind, answer: Some(answer), retry_after, detail });
     }
     let no_job = match object {
         Some(object) if tells_error(&object) => {
@@ -56,7 +59,9 @@ pub(super) fn read(
     let answer = answer_of(response, None, secrets);
     let excerpt = redact::excerpt(&text, secrets);
     let detail = format!("the body is no job: {no_job}; it begins with {excerpt:?}");
-    Err(FetchError { kind: ErrorKind::MalformedResponse, answer: Some(answer), detail })
+    let kind = ErrorKind::MalformedResponse;
+    let retry_after = wait_of(response, None);
+    Err(FetchError { kind, answer: Some(answer), retry_after, detail })
 }
 
 /// Whether the body of a success is an error's.
@@ -106,7 +111,8 @@ fn error(
         End::Cut(why) => detail.extend([" [cut: ", why, "]"]),
         End::TimedOut => detail.push_str(" [did not come in time]"),
     }
-    FetchError { kind, answer: Some(answer), detail }
+    let retry_after = wait_of(response, body.as_ref());
+    FetchError { kind, answer: Some(answer), retry_after, detail }
 }
 
 /// Whose word the body is.
@@ -145,9 +151,6 @@ fn header<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
 }
 
 fn answer_of(response: &Response, body: Option<&ErrorBody>, secrets: &[Secret]) -> Answer {
-    let retry_after = header(response, "retry-after")
-        .and_then(|value| retry_after::parse(value, Timestamp::now()))
-        .or_else(|| body.and_then(|body| body.retry_after));
     let field = |field: fn(&ErrorBody) -> Option<&String>| body.and_then(field).map(String::as_str);
     Answer {
         http_status: response.status,
@@ -157,6 +160,12 @@ fn answer_of(response: &Response, body: Option<&ErrorBody>, secrets: &[Secret]) 
         request_id: request_id(response, secrets).or_else(|| {
             field(|body| body.request_id.as_ref()).and_then(|id| redact::word(id, secrets))
         }),
-        retry_after,
     }
+}
+
+/// How long the upstream asks to wait.
+fn wait_of(response: &Response, body: Option<&ErrorBody>) -> Option<Duration> {
+    header(response, "retry-after")
+        .and_then(|value| retry_after::parse(value, Timestamp::now()))
+        .or_else(|| body.and_then(|body| body.retry_after))
 }

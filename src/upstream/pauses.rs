@@ -29,7 +29,7 @@ struct Pause {
 impl Pauses {
     /// Takes note of an error that asks for a pause.
     pub(super) fn note(&self, credential: &Credential, error: &Arc<FetchError>) {
-        let Some(asked) = error.retry_after().filter(|_| !error.is_lasting()) else {
+        let Some(asked) = error.retry_after.filter(|_| !error.is_lasting()) else {
             return;
         };
         let now = Instant::now();

@@ -120,7 +120,7 @@ impl<S: Source, V> Poller<'_, S, V> {
             self.place.retire(End::Failed(error), |slot| slot.record(fetched, now));
             return None;
         }
-        let next = self.schedule.failed(now, error.retry_after(), fastrand::f64());
+        let next = self.schedule.failed(now, error.retry_after, fastrand::f64());
         self.trouble = Some(error);
         self.place.publish(|slot| {
             slot.record(fetched, next.fresh_until);

@@ -244,7 +244,7 @@ async fn retry_after_holds_all_jobs_of_a_credential() {
     assert!(source.asked_for("j3").len() > 3, "another credential");
     let refused = open_as(&watches, "j4", b"t1").await.err().unwrap();
     let Refusal::Failed(error) = refused else { panic!("{refused:?}") };
-    assert_eq!((error.kind, error.retry_after()), (ErrorKind::Throttled, Some(SECOND)));
+    assert_eq!((error.kind, error.retry_after), (ErrorKind::Throttled, Some(SECOND)));
     sleep(2 * SECOND).await;
     assert_eq!(source.asked_for("j1"), [0, 2000, 32_000]);
     assert_eq!(source.asked_for("j2"), [0, 32_000]);
@@ -365,5 +365,5 @@ async fn a_poller_that_panics_takes_nobody_along_in_silence() {
 fn the_error_of_a_pause_keeps_its_kind() {
     let error = Arc::new(error(ErrorKind::Throttled));
     // Without a wait in it there is none to shorten.
-    assert_eq!(FetchError::as_of_now(&error, SECOND).retry_after(), None);
+    assert_eq!(FetchError::as_of_now(&error, SECOND).retry_after, None);
 }

@@ -49,7 +49,7 @@ pub(super) fn success(text: &'static str) -> Reply {
 
 pub(super) fn error(kind: ErrorKind) -> FetchError {
     let answer = Answer { http_status: 500, ..Answer::default() };
-    FetchError { kind, answer: Some(answer), detail: String::new() }
+    FetchError { kind, answer: Some(answer), retry_after: None, detail: String::new() }
 }
 
 impl Scripted {
@@ -114,7 +114,7 @@ impl Source for Scripted {
             Reply::Error(kind) => Err(error(kind)),
             Reply::Throttle(wait) => {
                 let mut error = error(ErrorKind::Throttled);
-                error.answer.as_mut().unwrap().retry_after = Some(wait);
+                error.retry_after = Some(wait);
                 let until = Instant::now() + wait;
                 state.paused = Some((credential.clone(), until, Arc::new(error.clone())));
                 Err(error)

@@ -265,7 +265,8 @@ impl State {
     ) -> Option<FetchError> {
         let error = |kind, retry_after| FetchError {
             kind,
-            answer: Some(Answer { http_status: 500, retry_after, ..Answer::default() }),
+            answer: Some(Answer { http_status: 500, ..Answer::default() }),
+            retry_after,
             detail: String::new(),
         };
         let outage = self.outages.iter().any(|(from, to)| (*from..*to).contains(&elapsed));
@@ -285,7 +286,7 @@ impl State {
             3 if elapsed > Duration::from_mins(2) => error(ErrorKind::JobNotFound, None),
             _ => return None,
         };
-        if fault.retry_after().is_some() {
+        if fault.retry_after.is_some() {
             let until = Instant::now() + wait;
             if credential.paused.as_ref().is_none_or(|(paused, _)| *paused < until) {
                 credential.paused = Some((until, Arc::new(fault.clone())));
