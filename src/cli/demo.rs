@@ -127,6 +127,7 @@ impl Stage {
                 base,
                 transport: upstream::TransportConfig::default(),
                 credentials: upstream::Credentials::Passthrough,
+                max_requests: 10,
             },
             tls: None,
             callers: None,

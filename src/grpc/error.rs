@@ -108,9 +108,11 @@ impl Error {
                 ErrorKind::Internal => ErrorReason::UpstreamInternal,
                 ErrorKind::JobExpired => ErrorReason::JobExpired,
                 ErrorKind::JobNotFound => ErrorReason::JobNotFound,
+                ErrorKind::LeftAlone | ErrorKind::Unavailable => ErrorReason::UpstreamUnavailable,
                 ErrorKind::MalformedResponse => ErrorReason::UpstreamMalformedResponse,
                 ErrorKind::NotImplemented => ErrorReason::UpstreamNotImplemented,
                 ErrorKind::OutOfRange => ErrorReason::UpstreamOutOfRange,
+                ErrorKind::Overloaded => ErrorReason::Overloaded,
                 ErrorKind::PermissionDenied => ErrorReason::PermissionDenied,
                 ErrorKind::PreconditionFailed => ErrorReason::UpstreamPreconditionFailed,
                 ErrorKind::QuotaExceeded => ErrorReason::UpstreamQuotaExceeded,
@@ -121,7 +123,6 @@ impl Error {
                 ErrorKind::RouteNotFound => ErrorReason::UpstreamRouteNotFound,
                 ErrorKind::Throttled => ErrorReason::UpstreamThrottled,
                 ErrorKind::Timeout => ErrorReason::UpstreamTimeout,
-                ErrorKind::Unavailable => ErrorReason::UpstreamUnavailable,
                 ErrorKind::Unreachable => ErrorReason::UpstreamUnreachable,
             },
         }
@@ -142,9 +143,13 @@ fn sentence(error: &FetchError) -> String {
         ErrorKind::Internal => "the upstream failed",
         ErrorKind::JobExpired => "the job is gone",
         ErrorKind::JobNotFound => "the upstream knows no such job",
+        ErrorKind::LeftAlone => {
+            "the upstream has failed again and again and is left alone for the moment"
+        }
         ErrorKind::MalformedResponse => "the upstream's answer is no job",
         ErrorKind::NotImplemented => "the upstream does not implement the call",
         ErrorKind::OutOfRange => "the upstream calls the request out of range",
+        ErrorKind::Overloaded => "this gateway has as many requests under way as it allows itself",
         ErrorKind::PermissionDenied => "the credentials do not allow this",
         ErrorKind::PreconditionFailed => "the upstream refuses the request in this state",
         ErrorKind::QuotaExceeded => "a quota of the upstream is used up",

@@ -68,6 +68,7 @@ impl Call {
                 request_id: extensions.get::<RequestId>().map(|id| id.0.clone()),
                 traceparent: trace_header(headers, "traceparent"),
                 tracestate: trace_header(headers, "tracestate"),
+                repetition: is_repetition(headers),
                 progress: record.progress(),
             },
             record,
@@ -111,4 +112,12 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
 
 fn trace_header(headers: &HeaderMap, name: &str) -> Option<HeaderValue> {
     headers.get(name).filter(|value| value.len() <= MAX_TRACE && value.to_str().is_ok()).cloned()
+}
+
+/// Whether the client has made this call before, by itself
+/// ([gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md)).
+fn is_repetition(headers: &HeaderMap) -> bool {
+    let attempts = headers.get("grpc-previous-rpc-attempts");
+    let attempts = attempts.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    attempts.is_some_and(|attempts| attempts > 0)
 }

@@ -6,15 +6,17 @@ use prost::Message as _;
 use super::*;
 use crate::{access::Refusal, job::JobPath, upstream::FetchError};
 
-const KINDS: [(ErrorKind, Code, &str); 20] = [
+const KINDS: [(ErrorKind, Code, &str); 22] = [
     (ErrorKind::Conflict, Code::Aborted, "UPSTREAM_CONFLICT"),
     (ErrorKind::CredentialsRejected, Code::Unauthenticated, "CREDENTIALS_REJECTED"),
     (ErrorKind::Internal, Code::Internal, "UPSTREAM_INTERNAL"),
     (ErrorKind::JobExpired, Code::NotFound, "JOB_EXPIRED"),
     (ErrorKind::JobNotFound, Code::NotFound, "JOB_NOT_FOUND"),
+    (ErrorKind::LeftAlone, Code::Unavailable, "UPSTREAM_UNAVAILABLE"),
     (ErrorKind::MalformedResponse, Code::Internal, "UPSTREAM_MALFORMED_RESPONSE"),
     (ErrorKind::NotImplemented, Code::Unimplemented, "UPSTREAM_NOT_IMPLEMENTED"),
     (ErrorKind::OutOfRange, Code::OutOfRange, "UPSTREAM_OUT_OF_RANGE"),
+    (ErrorKind::Overloaded, Code::ResourceExhausted, "OVERLOADED"),
     (ErrorKind::PermissionDenied, Code::PermissionDenied, "PERMISSION_DENIED"),
     (ErrorKind::PreconditionFailed, Code::FailedPrecondition, "UPSTREAM_PRECONDITION_FAILED"),
     (ErrorKind::QuotaExceeded, Code::ResourceExhausted, "UPSTREAM_QUOTA_EXCEEDED"),

@@ -45,12 +45,16 @@ pub enum ErrorKind {
     JobExpired,
     /// No such job.
     JobNotFound,
+    /// The upstream fails again and again, and is left alone for the moment. Nothing was sent.
+    LeftAlone,
     /// A success answer that is no job.
     MalformedResponse,
     /// HTTP 405 and 501.
     NotImplemented,
     /// HTTP 416.
     OutOfRange,
+    /// As many requests are under way as there may be. Nothing was sent.
+    Overloaded,
     /// The credentials are good, but not for this.
     PermissionDenied,
     /// Another HTTP 4xx.
@@ -85,13 +89,13 @@ impl FetchError {
     /// Never more than one after a 4xx: repeating it would repeat a mistake, feed a throttle or
     /// lock a key.
     pub(super) fn worth_attempts(&self) -> u32 {
-        let server_side =
-            self.answer.as_ref().is_none_or(|it| !matches!(it.http_status, 400..=499));
         match self.kind {
-            ErrorKind::Timeout | ErrorKind::Unavailable | ErrorKind::Unreachable if server_side => {
+            ErrorKind::Timeout | ErrorKind::Unavailable | ErrorKind::Unreachable
+                if self.is_server_side() =>
+            {
                 3
             }
-            ErrorKind::Internal | ErrorKind::MalformedResponse if server_side => 2,
+            ErrorKind::Internal | ErrorKind::MalformedResponse if self.is_server_side() => 2,
             ErrorKind::Timeout
             | ErrorKind::Unavailable
             | ErrorKind::Unreachable
@@ -103,8 +107,10 @@ impl FetchError {
             | ErrorKind::GatewayCredentialsUnavailable
             | ErrorKind::JobExpired
             | ErrorKind::JobNotFound
+            | ErrorKind::LeftAlone
             | ErrorKind::NotImplemented
             | ErrorKind::OutOfRange
+            | ErrorKind::Overloaded
             | ErrorKind::PermissionDenied
             | ErrorKind::PreconditionFailed
             | ErrorKind::QuotaExceeded
@@ -117,6 +123,19 @@ impl FetchError {
         }
     }
 
+    /// Whether the upstream as a whole seems to be down. One job that makes it fail (HTTP 500) and a
+    /// token that asks too often do not say so.
+    pub(super) fn is_outage(&self) -> bool {
+        let down = [ErrorKind::Timeout, ErrorKind::Unavailable, ErrorKind::Unreachable]
+            .contains(&self.kind);
+        down && self.is_server_side()
+    }
+
+    /// Whether it is nobody's mistake on this side, whatever the code says.
+    fn is_server_side(&self) -> bool {
+        self.answer.as_ref().is_none_or(|it| !matches!(it.http_status, 400..=499))
+    }
+
     /// Whether asking again later is pointless without a change elsewhere.
     pub fn is_lasting(&self) -> bool {
         match self.kind {
@@ -124,7 +143,9 @@ impl FetchError {
             ErrorKind::GatewayCredentialsRejected
             | ErrorKind::GatewayCredentialsUnavailable
             | ErrorKind::Internal
+            | ErrorKind::LeftAlone
             | ErrorKind::MalformedResponse
+            | ErrorKind::Overloaded
             | ErrorKind::Throttled
             | ErrorKind::Timeout
             | ErrorKind::Unavailable
@@ -149,6 +170,11 @@ impl FetchError {
     /// There was no answer.
     pub(super) fn no_answer(kind: ErrorKind, detail: String) -> Self {
         Self { kind, answer: None, retry_after: None, detail }
+    }
+
+    /// Nothing was sent, for the gateway's own reasons; some time later it may be.
+    pub(super) fn not_sent(kind: ErrorKind, retry_after: Duration) -> Self {
+        Self { kind, answer: None, retry_after: Some(retry_after), detail: String::new() }
     }
 
     /// The answer is a job, but too large a one.

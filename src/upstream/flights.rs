@@ -30,12 +30,21 @@ struct Table<K, T: Clone> {
 struct Slot<T: Clone> {
     number: u64,
     flight: WeakShared<BoxFuture<'static, T>>,
-    deadline: Deadline,
+    terms: Terms,
 }
 
-/// The latest deadline of those who wait for a flight.
+/// What somebody who waits for a flight wants of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wish {
+    /// Until when he waits.
+    pub(super) deadline: Instant,
+    /// Whether what fails may be repeated for him.
+    pub(super) repeats: bool,
+}
+
+/// The wishes of all who wait for a flight, or have waited: the most generous counts.
 #[derive(Clone)]
-pub(super) struct Deadline(Arc<Mutex<Instant>>);
+pub(super) struct Terms(Arc<Mutex<Wish>>);
 
 /// Takes a flight out of the table when it ends, in whatever way, and before its answer is there.
 struct Landing<K: Eq + Hash, T: Clone> {
@@ -60,22 +69,17 @@ where
     pub(super) async fn join<F>(
         &self,
         key: K,
-        deadline: Instant,
-        start: impl FnOnce(Deadline) -> F,
+        wish: Wish,
+        start: impl FnOnce(Terms) -> F,
     ) -> (T, bool)
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let (flight, joined) = self.board(key, deadline, start);
+        let (flight, joined) = self.board(key, wish, start);
         (flight.await, joined)
     }
 
-    fn board<F>(
-        &self,
-        key: K,
-        deadline: Instant,
-        start: impl FnOnce(Deadline) -> F,
-    ) -> (Flight<T>, bool)
+    fn board<F>(&self, key: K, wish: Wish, start: impl FnOnce(Terms) -> F) -> (Flight<T>, bool)
     where
         F: Future<Output = T> + Send + 'static,
     {
@@ -87,12 +91,12 @@ where
             && let Some(flight) = slot.get().flight.upgrade()
         {
             // One that is still in the table has not landed: see `Landing`.
-            slot.get().deadline.extend(deadline);
+            slot.get().terms.extend(wish);
             return (flight, true);
         }
-        let deadline = Deadline(Arc::new(Mutex::new(deadline)));
+        let terms = Terms(Arc::new(Mutex::new(wish)));
         let landing = Landing { table: Arc::clone(&self.0), key, number };
-        let work = start(deadline.clone());
+        let work = start(terms.clone());
         let flight: Flight<T> = async move {
             let _landing = landing;
             work.await
@@ -100,7 +104,7 @@ where
         .boxed()
         .shared();
         if let Some(weak) = flight.downgrade() {
-            slot.insert_entry(Slot { number, flight: weak, deadline });
+            slot.insert_entry(Slot { number, flight: weak, terms });
         }
         (flight, false)
     }
@@ -112,17 +116,18 @@ impl<K, T: Clone> Clone for Flights<K, T> {
     }
 }
 
-// === impl Deadline ===
+// === impl Terms ===
 
-impl Deadline {
-    /// The latest deadline as of now; it may become later.
-    pub(super) fn latest(&self) -> Instant {
+impl Terms {
+    /// The terms as of now; they may become more generous.
+    pub(super) fn now(&self) -> Wish {
         *lock(&self.0)
     }
 
-    fn extend(&self, deadline: Instant) {
-        let mut latest = lock(&self.0);
-        *latest = deadline.max(*latest);
+    fn extend(&self, wish: Wish) {
+        let mut terms = lock(&self.0);
+        terms.deadline = terms.deadline.max(wish.deadline);
+        terms.repeats |= wish.repeats;
     }
 }
 

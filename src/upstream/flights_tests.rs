@@ -8,8 +8,8 @@ use tokio::sync::{Notify, oneshot};
 
 use super::*;
 
-fn far() -> Instant {
-    Instant::now() + Duration::from_mins(1)
+fn far() -> Wish {
+    Wish { deadline: Instant::now() + Duration::from_mins(1), repeats: true }
 }
 
 fn len(flights: &Flights<u8, u32>) -> usize {
@@ -80,18 +80,19 @@ async fn a_late_landing_leaves_the_next_flight_alone() {
 }
 
 #[tokio::test]
-async fn the_latest_deadline_counts() {
+async fn the_most_generous_wishes_count() {
     let flights = Flights::<u8, u32>::new();
     let now = Instant::now();
     let mut seen = None;
-    let near = now + Duration::from_secs(1);
-    let (_first, _) = flights.board(1, near, |deadline| {
-        seen = Some(deadline);
+    let wish = |seconds, repeats| Wish { deadline: now + Duration::from_secs(seconds), repeats };
+    let (_first, _) = flights.board(1, wish(1, false), |terms| {
+        seen = Some(terms);
         std::future::pending()
     });
-    let deadline = seen.unwrap();
-    assert_eq!(deadline.latest(), near);
-    let (_second, _) = flights.board(1, now + Duration::from_secs(5), |_| async { 2 });
-    let (_third, _) = flights.board(1, now + Duration::from_secs(3), |_| async { 3 });
-    assert_eq!(deadline.latest(), now + Duration::from_secs(5));
+    let terms = seen.unwrap();
+    assert_eq!(terms.now(), wish(1, false));
+    let (_second, _) = flights.board(1, wish(5, false), |_| async { 2 });
+    let (_third, _) = flights.board(1, wish(3, true), |_| async { 3 });
+    let (_fourth, _) = flights.board(1, wish(2, false), |_| async { 4 });
+    assert_eq!(terms.now(), wish(5, true));
 }

@@ -20,6 +20,8 @@ pub struct Trace {
     pub traceparent: Option<HeaderValue>,
     /// The W3C trace state, passed on as it came.
     pub tracestate: Option<HeaderValue>,
+    /// Whether the call is itself a repetition, so that its fetch need not repeat anything.
+    pub repetition: bool,
     /// Where the fetch writes down how far it has come.
     pub progress: Progress,
 }

@@ -14,8 +14,8 @@ mod http;
 mod json;
 mod oddity;
 mod outcome;
-mod pauses;
 mod progress;
+mod protection;
 mod redact;
 mod retry_after;
 mod secret;
@@ -46,10 +46,10 @@ pub use self::{
 };
 use self::{
     credentials::{Grant, Keeper, Pass, Whose},
-    flights::{Deadline, Flights},
+    flights::{Flights, Terms, Wish},
     http::Http,
     oddity::{Oddities, OddityCounter},
-    pauses::Pauses,
+    protection::{Lane, Protection},
     transport::Transport,
 };
 use crate::{
@@ -73,6 +73,8 @@ pub struct Config {
     pub transport: TransportConfig,
     /// Whose credentials it is asked with.
     pub credentials: Credentials,
+    /// The most requests for jobs under way at a time.
+    pub max_requests: usize,
 }
 
 /// The upstream can't be set up.
@@ -111,8 +113,17 @@ pub struct Upstream {
     http: Http,
     own: Option<Keeper>,
     flights: Flights<(JobPath, Credential), Fetched>,
-    pauses: Pauses,
+    protection: Protection,
     oddities: OddityCounter,
+}
+
+/// What is asked, in whose name, and for whom.
+#[derive(Clone)]
+struct Query {
+    path: JobPath,
+    credential: Credential,
+    lane: Lane,
+    trace: Trace,
 }
 
 /// What one attempt brought.
@@ -151,7 +162,7 @@ impl Upstream {
         reloads: &Reloads,
         registry: &mut Registry,
     ) -> Result<Self, SetupError> {
-        let Config { base, transport: transport_config, credentials } = config;
+        let Config { base, transport: transport_config, credentials, max_requests } = config;
         let proxy = transport_config.proxy.as_ref().filter(|proxy| proxy.credentials.is_some());
         let proxy = proxy.map(|proxy| &proxy.url);
         for url in [Some(base), credentials.login_url(), proxy].into_iter().flatten() {
@@ -167,7 +178,7 @@ impl Upstream {
             own: credentials.keep(&transport, transport_config, reloads).await?,
             http: Http::new(base.clone(), transport),
             flights: Flights::new(),
-            pauses: Pauses::default(),
+            protection: Protection::new(*max_requests, registry),
             oddities,
         })
     }
@@ -193,7 +204,8 @@ impl Upstream {
     /// Fetches a job, or joins a fetch of the same job with the same credential that is under way.
     ///
     /// No attempt begins after `deadline`, but an attempt may run past it: whoever waits must
-    /// stop waiting by himself. A fetch that nobody waits for any more is dropped.
+    /// stop waiting by himself. A fetch that nobody waits for any more is dropped. One that several
+    /// share is repeated if one of them is no repetition, and until the latest of their deadlines.
     pub async fn fetch(
         &self,
         path: &JobPath,
@@ -201,41 +213,71 @@ impl Upstream {
         trace: &Trace,
         deadline: Instant,
     ) -> Fetched {
-        let start = |deadline| {
-            let (this, path, credential, trace) =
-                (self.clone(), path.clone(), credential.clone(), trace.clone());
-            async move { this.fetch_alone(&path, &credential, &trace, &deadline).await }
-        };
-        let key = (path.clone(), credential.clone());
-        let (fetched, shared) = self.flights.join(key, deadline, start).await;
-        Fetched { shared, ..fetched }
+        self.join(Lane::Call, path, credential, trace, deadline).await
     }
 
-    /// The error with which the upstream asked not to be asked with this credential for a while, if
-    /// the while is not over. [`Upstream::fetch`] asks all the same.
-    pub fn paused(&self, credential: &Credential) -> Option<Arc<FetchError>> {
-        self.pauses.of(credential)
-    }
-
-    async fn fetch_alone(
+    /// The same for watches, if the credential is not [`Upstream::paused`].
+    pub async fn poll(
         &self,
         path: &JobPath,
         credential: &Credential,
         trace: &Trace,
-        deadline: &Deadline,
+        deadline: Instant,
     ) -> Fetched {
+        self.join(Lane::Poll, path, credential, trace, deadline).await
+    }
+
+    /// Why nothing should be polled with this credential at present, and for how long: the upstream
+    /// asked for it, or throttles. [`Upstream::fetch`] asks all the same, if at a lower rate.
+    pub fn paused(&self, credential: &Credential) -> Option<Arc<FetchError>> {
+        self.protection.paused(credential)
+    }
+
+    async fn join(
+        &self,
+        lane: Lane,
+        path: &JobPath,
+        credential: &Credential,
+        trace: &Trace,
+        deadline: Instant,
+    ) -> Fetched {
+        let key = (path.clone(), credential.clone());
+        let start = |terms| {
+            let (path, credential) = key.clone();
+            let (this, query) =
+                (self.clone(), Query { path, credential, lane, trace: trace.clone() });
+            async move { this.fetch_alone(&query, &terms).await }
+        };
+        let wish = Wish { deadline, repeats: !trace.repetition };
+        let (fetched, shared) = self.flights.join(key.clone(), wish, start).await;
+        Fetched { shared, ..fetched }
+    }
+
+    async fn fetch_alone(&self, query: &Query, terms: &Terms) -> Fetched {
         let begun = Instant::now();
         let mut waits = backoff();
         let (mut attempts, mut faults, mut refused) = (0, 0, None);
+        let mut failed = None;
         let last = loop {
-            let attempt = match &credential.0 {
-                Whose::Caller(token) => self.ask(path, &Pass::Token(token.clone()), trace).await,
-                Whose::Gateway(own) => self.ask_as(own, path, trace, refused).await,
+            let attempt = match &query.credential.0 {
+                Whose::Caller(token) => self.ask(query, &Pass::Token(token.clone()), terms).await,
+                Whose::Gateway(own) => self.ask_as(own, query, terms, refused).await,
             };
-            attempts += u32::from(attempt.sent);
+            if attempt.sent {
+                attempts += 1;
+                if faults > 0 {
+                    self.protection.retried(attempt.result.is_ok());
+                } else if !query.trace.repetition {
+                    self.protection.earn_retries();
+                }
+            }
             let Err(error) = &attempt.result else {
                 break attempt;
             };
+            // The upstream's own word says more than why it was not asked again.
+            if let Some(failed) = failed.take_if(|_| !attempt.sent) {
+                break failed;
+            }
             if attempt.refused.is_some() && refused.is_none() {
                 refused = attempt.refused;
                 continue;
@@ -245,19 +287,17 @@ impl Upstream {
                 .then(|| waits.next())
                 .flatten()
                 .map(|wait| error.retry_after.unwrap_or_default().max(wait))
-                .filter(|wait| *wait <= MAX_WAIT && Instant::now() + *wait < deadline.latest());
+                .filter(|wait| *wait <= MAX_WAIT && Instant::now() + *wait < terms.now().deadline)
+                .filter(|_| terms.now().repeats && self.protection.allows_retry());
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => break attempt,
             }
+            failed = Some(attempt);
         };
         let Attempt { result, http_status, request_id, .. } = last;
-        let result = result.map(Arc::new);
-        if let Err(error) = &result {
-            self.pauses.note(credential, error);
-        }
         Fetched {
-            result,
+            result: result.map(Arc::new),
             attempts,
             http_status,
             request_id,
@@ -272,22 +312,22 @@ impl Upstream {
     async fn ask_as(
         &self,
         own: &Keeper,
-        path: &JobPath,
-        trace: &Trace,
+        query: &Query,
+        terms: &Terms,
         refused: Option<u64>,
     ) -> Attempt {
-        let grant = match own.grant(path.project_id(), refused).await {
+        let grant = match own.grant(query.path.project_id(), refused).await {
             Ok(grant) => grant,
             Err(error) => return Attempt::not_sent(error),
         };
         if !grant.is_trial() {
-            return self.ask_and_tell(own, &grant, path, trace, refused.is_some()).await;
+            return self.ask_and_tell(own, &grant, query, terms, refused.is_some()).await;
         }
         // To its end, whoever waits for it: of an answer that nobody heard, the next would not know
         // that the key is wrong.
-        let (this, own, path, trace) = (self.clone(), own.clone(), path.clone(), trace.clone());
+        let (this, own, query, terms) = (self.clone(), own.clone(), query.clone(), terms.clone());
         let asking = tokio::spawn(async move {
-            this.ask_and_tell(&own, &grant, &path, &trace, refused.is_some()).await
+            this.ask_and_tell(&own, &grant, &query, &terms, refused.is_some()).await
         });
         asking.await.unwrap_or_else(|stopped| {
             let kind = ErrorKind::GatewayCredentialsUnavailable;
@@ -300,12 +340,12 @@ impl Upstream {
         &self,
         own: &Keeper,
         grant: &Grant,
-        path: &JobPath,
-        trace: &Trace,
+        query: &Query,
+        terms: &Terms,
         again: bool,
     ) -> Attempt {
-        let project = path.project_id();
-        let mut attempt = self.ask(path, grant.pass(), trace).await;
+        let project = query.path.project_id();
+        let mut attempt = self.ask(query, grant.pass(), terms).await;
         let Err(error) = &mut attempt.result else {
             own.taken(grant, project);
             return attempt;
@@ -334,9 +374,11 @@ impl Upstream {
             ErrorKind::GatewayCredentialsRejected
             | ErrorKind::GatewayCredentialsUnavailable
             | ErrorKind::Internal
+            | ErrorKind::LeftAlone
             | ErrorKind::MalformedResponse
             | ErrorKind::NotImplemented
             | ErrorKind::OutOfRange
+            | ErrorKind::Overloaded
             | ErrorKind::Redirect
             | ErrorKind::RefusedRequest
             | ErrorKind::RejectedRequest
@@ -350,31 +392,34 @@ impl Upstream {
         attempt
     }
 
-    async fn ask(&self, path: &JobPath, pass: &Pass, trace: &Trace) -> Attempt {
+    /// Asks once, when it may.
+    async fn ask(&self, query: &Query, pass: &Pass, terms: &Terms) -> Attempt {
+        let Query { path, credential, lane, trace } = query;
+        let passage = match self.protection.admit(credential, *lane, terms.now().deadline).await {
+            Ok(passage) => passage,
+            Err(error) => return Attempt::not_sent(error),
+        };
         trace.progress.sends();
         let response = match self.http.get(path, pass, trace).await {
             Ok(response) => response,
             Err(no_answer) => {
-                return Attempt { sent: true, ..Attempt::not_sent(Arc::new(no_answer)) };
+                let no_answer = Arc::new(no_answer);
+                passage.ended(credential, Some(&no_answer));
+                return Attempt { sent: true, ..Attempt::not_sent(no_answer) };
             }
         };
         trace.progress.answered(response.status);
         let secrets = pass.secrets();
         let mut oddities = Oddities::default();
-        let result = outcome::read(&response, path, secrets, &mut oddities);
+        let result = outcome::read(&response, path, secrets, &mut oddities).map_err(Arc::new);
+        passage.ended(credential, result.as_ref().err());
         self.oddities.count(&oddities);
         let request_id = match &result {
             Ok(_) => outcome::request_id(&response, secrets),
             Err(error) => error.answer.as_ref().and_then(|answer| answer.request_id.clone()),
         };
         let http_status = Some(response.status);
-        Attempt {
-            result: result.map_err(Arc::new),
-            sent: true,
-            refused: None,
-            http_status,
-            request_id,
-        }
+        Attempt { result, sent: true, refused: None, http_status, request_id }
     }
 }
 

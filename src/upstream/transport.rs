@@ -21,6 +21,9 @@ pub const MAX_BODY: usize = 4 << 20;
 /// The most bytes of the body of an error that are read. The rest says nothing new.
 const MAX_ERROR_BODY: usize = 64 << 10;
 
+/// The most connections to a host that are kept for the next request.
+const MAX_IDLE: usize = 128;
+
 /// How the upstream and IAM are connected to.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -203,6 +206,7 @@ fn basic(connect_timeout: Duration) -> ClientBuilder {
         .retry(reqwest::retry::never())
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(Duration::from_mins(1))
+        .pool_max_idle_per_host(MAX_IDLE)
         .tcp_nodelay(true)
         .user_agent(concat!("jobgate/", env!("CARGO_PKG_VERSION")))
 }

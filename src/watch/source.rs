@@ -28,7 +28,7 @@ impl Source for Upstream {
     async fn fetch(&self, path: &JobPath, credential: &Credential, trace: &Trace) -> Fetched {
         // Each attempt has its own limit; this one is for repeating them.
         let deadline = Instant::now() + Config::default().poll_max;
-        self.fetch(path, credential, trace, deadline).await
+        self.poll(path, credential, trace, deadline).await
     }
 
     fn paused(&self, credential: &Credential) -> Option<Arc<FetchError>> {

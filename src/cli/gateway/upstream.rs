@@ -1,6 +1,6 @@
 //! The options for the way to the upstream.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 use jobgate::upstream::{
@@ -74,6 +74,11 @@ pub(super) struct UpstreamArgs {
         value_parser = duration::parse
     )]
     connect_timeout: Duration,
+
+    /// The most requests to the upstream at a time; a call that finds no place within a second is
+    /// refused
+    #[arg(long, env = "JOBGATE_UPSTREAM_MAX_REQUESTS", value_name = "N", default_value = "500")]
+    upstream_max_requests: NonZeroUsize,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -98,6 +103,7 @@ impl UpstreamArgs {
             upstream_proxy_credentials_file,
             attempt_timeout,
             connect_timeout,
+            upstream_max_requests,
         } = self;
         let tls = Tls {
             ca: upstream_ca,
@@ -110,6 +116,7 @@ impl UpstreamArgs {
         let credentials_file = upstream_proxy_credentials_file;
         let proxy = upstream_proxy.map(|url| HttpProxy { url, credentials: credentials_file });
         let transport = TransportConfig { attempt_timeout, connect_timeout, tls, proxy };
-        Config { base: upstream, transport, credentials }
+        let max_requests = upstream_max_requests.get();
+        Config { base: upstream, transport, credentials, max_requests }
     }
 }

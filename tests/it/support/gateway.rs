@@ -45,6 +45,7 @@ pub(crate) fn config(upstream: SocketAddr) -> server::Config {
                 ..upstream::TransportConfig::default()
             },
             credentials: upstream::Credentials::Passthrough,
+            max_requests: 500,
         },
         tls: None,
         callers: None,
