@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -25,6 +26,8 @@ pub(crate) enum Reply {
     BytesThenClose(Vec<u8>),
     /// These bytes, then a reset.
     BytesThenReset(Vec<u8>),
+    /// These bytes, then blanks without end, one at a time.
+    BytesThenDrip(Vec<u8>),
     /// These bytes, then zeros without end.
     BytesThenFlood(Vec<u8>),
     /// These bytes, then silence until the peer goes.
@@ -188,6 +191,13 @@ impl Shared {
             Reply::BytesThenReset(bytes) => {
                 let _ = stream.write_all(&bytes).await;
                 let _ = stream.set_zero_linger();
+                false
+            }
+            Reply::BytesThenDrip(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                while stream.write_all(b" ").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
                 false
             }
             Reply::BytesThenFlood(bytes) => {
