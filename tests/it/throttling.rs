@@ -52,7 +52,7 @@ async fn a_throttled_credential_is_held_back_and_no_other() {
         assert_eq!(metric(&gateway, HELD_BACK).await, 1);
         let wait = told(&status).unwrap();
         assert!((1..=60).contains(&wait.as_secs()), "{wait:?}");
-        // The upstream's own word is passed on.
+        // Why, as the upstream said it.
         assert!(status.get_details_error_info().unwrap().metadata.contains_key("upstream_code"));
         upstream.goes_on_with([Reply::job()]);
         let mut request = get_job();

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     super::{
         credentials::{Credential, Fingerprint},
-        error::{ErrorKind, FetchError},
+        error::{Answer, ErrorKind, FetchError},
     },
     limit::{Limit, Meter},
 };
@@ -226,11 +226,16 @@ impl<T> PerLane<T> {
     }
 }
 
-/// An error told later to somebody who has to wait so long.
+/// An error told later to somebody else, who has to wait so long. What it says of the request that
+/// it came with is not his business.
 fn told(error: &Arc<FetchError>, wait: Duration) -> Arc<FetchError> {
-    let mut error = Arc::clone(error);
-    Arc::make_mut(&mut error).retry_after = Some(wait);
-    error
+    let answer = error.answer.as_ref().map(|answer| Answer {
+        http_status: answer.http_status,
+        code: answer.code.clone(),
+        ..Answer::default()
+    });
+    let (retry_after, detail) = (Some(wait), String::new());
+    Arc::new(FetchError { kind: error.kind, answer, retry_after, detail })
 }
 
 #[cfg(test)]

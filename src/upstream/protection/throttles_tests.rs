@@ -1,7 +1,7 @@
 use tokio::time::advance;
 
 use super::*;
-use crate::upstream::{Answer, Token};
+use crate::upstream::Token;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -10,8 +10,13 @@ fn credential(token: &str) -> Credential {
 }
 
 fn error(kind: ErrorKind, retry_after: Option<Duration>) -> Arc<FetchError> {
-    let answer = Some(Answer { http_status: 429, ..Answer::default() });
-    Arc::new(FetchError { kind, answer, retry_after, detail: String::new() })
+    let answer = Answer {
+        http_status: 429,
+        code: Some("c".to_owned()),
+        message: Some("of one request".to_owned()),
+        request_id: Some("of one request".to_owned()),
+    };
+    Arc::new(FetchError { kind, answer: Some(answer), retry_after, detail: String::new() })
 }
 
 /// The upstream refuses a request of just now.
@@ -30,6 +35,9 @@ async fn a_refusal_limits_its_credential_and_its_lane() {
     refuse(&throttles, "a", Lane::Call, None);
     let (wait, error) = throttles.turn(&credential("a"), Lane::Call, Duration::ZERO).unwrap_err();
     assert_eq!((wait, error.kind, error.retry_after), (SECOND, ErrorKind::Throttled, Some(wait)));
+    let code = Some("c".to_owned());
+    let answer = Answer { http_status: 429, code, ..Answer::default() };
+    assert_eq!(error.answer, Some(answer));
     assert!(throttles.paused(&credential("a")).is_none());
     assert!(goes(&throttles, "a", Lane::Poll) && goes(&throttles, "b", Lane::Call));
 
