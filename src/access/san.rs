@@ -5,10 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 /// The names in a client's certificate: its subject alternative names. Cheap to clone.
 ///
 /// The subject itself is not looked at: what stands there is not always checked by who issued it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Certificate(Arc<Names>);
 
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 struct Names {
     dns: Vec<Box<str>>,
     uris: Vec<Box<str>>,

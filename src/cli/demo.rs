@@ -115,9 +115,12 @@ impl Stage {
         let bound = server::bind(server::Config {
             listen: free,
             admin_listen: None,
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(2),
+            connections: server::ConnectionLimits::default(),
             grpc: grpc::Config {
                 timeout: Duration::from_secs(30),
+                limits: grpc::Limits::default(),
                 watch: jobgate::watch::Config {
                     poll_min: INTERVAL,
                     ..jobgate::watch::Config::default()

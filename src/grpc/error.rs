@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::deadline::InvalidTimeout;
+use super::{deadline::InvalidTimeout, overload::Overload};
 use crate::{
     access::Refusal,
     job::{InvalidId, JobPath},
@@ -48,9 +48,9 @@ pub enum Error {
     /// The gateway has no such method.
     #[error("this gateway has no such method")]
     MethodNotImplemented,
-    /// There are as many watches as there may be.
-    #[error("this gateway has as many watches as it allows itself")]
-    Overloaded,
+    /// There is more to do than there may be.
+    #[error(transparent)]
+    Overloaded(#[from] Overload),
     /// The gateway's own rules refuse the call.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -90,7 +90,7 @@ impl Error {
             | Self::InvalidTimeout(_)
             | Self::InvalidToken { .. } => ErrorReason::InvalidRequest,
             Self::MethodNotImplemented => ErrorReason::MethodNotImplemented,
-            Self::Overloaded => ErrorReason::Overloaded,
+            Self::Overloaded(_) => ErrorReason::Overloaded,
             Self::Refused(refusal) => match refusal {
                 Refusal::Missing => ErrorReason::CredentialsMissing,
                 Refusal::Project | Refusal::UnknownCertificate => ErrorReason::PermissionDenied,

@@ -1,9 +1,12 @@
 //! What is checked of every call before anything is sent upstream: deadline, caller and credentials.
 
+use std::{net::IpAddr, sync::Arc};
+
 use http::{Extensions, HeaderMap, HeaderValue};
+use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
-use super::{error::Error, record::CallRecord, time_limit::Limit};
+use super::{error::Error, per_caller::Who, record::CallRecord, time_limit::Limit};
 use crate::{
     access::{Access, Rules, Shown, TokenHash},
     job::JobPath,
@@ -17,10 +20,21 @@ const MAX_TRACE: usize = 512;
 #[derive(Clone, Debug)]
 pub struct RequestId(pub HeaderValue);
 
+/// The connection that a call came on, in its request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Where the peer is.
+    pub address: IpAddr,
+    /// When the connection ends, whatever is on it then.
+    pub until: Option<Instant>,
+}
+
 /// A call that may go on.
 pub(super) struct Call {
     pub(super) path: JobPath,
     pub(super) shown: Shown,
+    pub(super) who: Who,
+    pub(super) peer: Option<Peer>,
     pub(super) credential: Credential,
     pub(super) limit: Limit,
     pub(super) trace: Trace,
@@ -47,20 +61,33 @@ impl Call {
             certificate: extensions.get().cloned(),
             token: if callers_bearer { bearer(headers)?.map(TokenHash::of) } else { None },
         };
+        let mut known = None;
         if let Some(rules) = rules {
             let verdict = rules.judge(&shown, path.project_id());
-            if let Some(caller) = verdict.caller {
-                record.called_by(caller);
+            known = verdict.caller;
+            if let Some(caller) = &known {
+                record.called_by(Arc::clone(caller));
             }
             verdict.outcome?;
         }
+        let lent = own.is_some();
         let credential = match own {
             Some(own) => own,
             None => token(headers, callers_bearer)?.into(),
         };
+        let peer: Option<Peer> = extensions.get().copied();
+        let who = match (known, &shown.certificate) {
+            (Some(name), _) => Who::Known(name),
+            // Before the token: a wrong one costs nothing, and would be another caller each time.
+            (None, Some(certificate)) => Who::Certified(certificate.clone()),
+            (None, None) if lent => Who::At(peer.map(|peer| peer.address)),
+            (None, None) => Who::Holder(credential.clone()),
+        };
         Ok(Self {
             path,
             shown,
+            who,
+            peer,
             credential,
             // Without the layer that sets it, the server is put together wrongly.
             limit: extensions.get().copied().ok_or(Error::Internal)?,

@@ -1,9 +1,12 @@
 //! The gRPC service: checks a call, asks for the job, converts the answer.
 
+mod admission;
 mod convert;
 mod deadline;
 mod error;
 mod guard;
+mod overload;
+mod per_caller;
 mod record;
 mod refusals;
 mod status;
@@ -13,19 +16,23 @@ mod watch;
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, Stream};
+use prometheus_client::registry::Registry;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
+use self::{
+    admission::Admission,
+    guard::Call,
+    watch::{View, Watch},
+};
 pub use self::{
+    admission::Limits,
     error::Error,
-    guard::RequestId,
+    guard::{Peer, RequestId},
+    overload::Overload,
     record::{CallRecord, Upstream as UpstreamRecord},
     refusals::{Refusable, with_details},
     status::code_name,
     time_limit::{TimeLimit, TimeLimitLayer},
-};
-use self::{
-    guard::Call,
-    watch::{View, Watch},
 };
 use crate::{
     access::Access,
@@ -53,6 +60,8 @@ const MAX_REQUEST: usize = 64 << 10;
 pub struct Config {
     /// The time for a call that brings no deadline; of a watch, for its first state.
     pub timeout: Duration,
+    /// How many there may be at a time.
+    pub limits: Limits,
     /// How watches are kept.
     pub watch: watches::Config,
 }
@@ -61,6 +70,7 @@ pub struct Config {
 #[derive(Clone)]
 pub struct Jobs {
     access: Access,
+    admission: Admission,
     upstream: Upstream,
     watches: Watches<Upstream, View>,
 }
@@ -71,9 +81,16 @@ type Replies = Pin<Box<dyn Stream<Item = Result<WatchJobReply, Status>> + Send>>
 
 impl Jobs {
     /// Answers with what `upstream` says, those whom `access` lets ask.
-    pub fn new(config: Config, access: Access, upstream: Upstream) -> Self {
-        let watches = Watches::new(config.watch, upstream.clone(), View::of);
-        Self { access, upstream, watches }
+    pub fn new(
+        config: Config,
+        access: Access,
+        upstream: Upstream,
+        registry: &mut Registry,
+    ) -> Self {
+        let Config { timeout: _, limits, watch } = config;
+        let admission = Admission::new(limits, registry);
+        let watches = Watches::new(watch, upstream.clone(), View::of);
+        Self { access, admission, upstream, watches }
     }
 
     /// The service, ready to be routed to.
@@ -103,7 +120,8 @@ impl Jobs {
     }
 
     async fn watch(&self, call: Call, resume_token: &str) -> Result<Replies, Error> {
-        let Call { path, shown, credential, limit, trace, record } = call;
+        let Call { path, shown, who, peer, credential, limit, trace, record } = call;
+        let share = self.admission.watch(&who)?;
         let permit = self.access.permit(shown);
         let refused = permit.map(|permit| permit.lost(path.project_id().into()).boxed());
         let (opened, fetched) = self.watches.open(&path, &credential, &trace, limit.own).await;
@@ -112,11 +130,15 @@ impl Jobs {
         }
         let mut watcher = opened.map_err(|refusal| watch::refusal(refusal, path.clone()))?;
         watcher.skip(|view| view.is_known_by(resume_token));
-        let watch = Watch { refused, watcher, path, record };
+        if let Some(until) = peer.and_then(|peer| peer.until) {
+            watcher.end_by(until);
+        }
+        let watch = Watch { refused, watcher, path, record, _share: share };
         Ok(Box::pin(watch::replies(watch)))
     }
 
-    /// What all calls have in common: the checks before, and the record of an error after.
+    /// What all calls have in common: the checks and the place before, and the record of an error
+    /// after.
     async fn serve<Q, A>(
         &self,
         path: Result<JobPath, InvalidId>,
@@ -129,12 +151,17 @@ impl Jobs {
         let call = path
             .map_err(Error::from)
             .and_then(|path| Call::check(path, metadata, extensions, &self.access, own));
-        let answered = match call {
-            Ok(call) => answer(call, request.into_inner()).await,
-            Err(error) => Err(error),
+        let answered = async {
+            let call = call?;
+            // Not before the checks: a call that can't go on takes nobody's place.
+            let _place = self.admission.enter(&call.who).await?;
+            answer(call, request.into_inner()).await
         };
-        answered.map(Response::new).map_err(|error| {
+        answered.await.map(Response::new).map_err(|error| {
             record.failed(&error);
+            if let Error::Overloaded(limit) = &error {
+                self.admission.refused(*limit);
+            }
             error.into()
         })
     }

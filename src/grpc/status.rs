@@ -20,9 +20,6 @@ const JOB_TYPE: &str = "jobgate.v1.Job";
 /// When to try another replica.
 const DRAINING_RETRY: Duration = Duration::from_millis(500);
 
-/// When to try an overloaded replica again.
-const OVERLOADED_RETRY: Duration = Duration::from_secs(5);
-
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let mut details = ErrorDetails::new();
@@ -56,7 +53,7 @@ impl From<Error> for Status {
             | Error::Internal
             | Error::InvalidMessage { .. }
             | Error::MethodNotImplemented
-            | Error::Overloaded
+            | Error::Overloaded(_)
             | Error::Refused(_)
             | Error::ServerDraining
             | Error::Upstream { .. }
@@ -161,7 +158,7 @@ fn answer(error: &Error) -> Option<&Answer> {
 
 fn retry_delay(error: &Error) -> Option<Duration> {
     match error {
-        Error::Overloaded => Some(OVERLOADED_RETRY),
+        Error::Overloaded(overload) => Some(overload.retry_delay()),
         Error::ServerDraining => Some(DRAINING_RETRY),
         Error::Upstream { error, .. } | Error::WatchGaveUp { error } => error.retry_after,
         _ => None,

@@ -8,7 +8,9 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
-use super::{MAX_MESSAGE, convert, error::Error, record::CallRecord};
+use super::{
+    MAX_MESSAGE, convert, error::Error, overload::Overload, per_caller::Share, record::CallRecord,
+};
 use crate::{
     access::Refusal,
     job::{Job, JobPath},
@@ -36,6 +38,7 @@ pub(super) struct Watch {
     pub(super) watcher: Watcher<View>,
     pub(super) path: JobPath,
     pub(super) record: CallRecord,
+    pub(super) _share: Option<Share>,
 }
 
 // === impl View ===
@@ -147,7 +150,7 @@ fn error(end: End, path: JobPath) -> Option<Error> {
 pub(super) fn refusal(refusal: watches::Refusal, path: JobPath) -> Error {
     match refusal {
         watches::Refusal::Draining => Error::ServerDraining,
-        watches::Refusal::Overloaded => Error::Overloaded,
+        watches::Refusal::Overloaded => Overload::Watches.into(),
         watches::Refusal::Failed(error) => Error::Upstream { error, path },
         watches::Refusal::Lost => Error::Internal,
     }

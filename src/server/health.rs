@@ -26,13 +26,16 @@ pub(super) struct Health {
     phase: watch::Sender<Phase>,
 }
 
-/// The life of a server. Once it drains, it never goes back.
+/// The life of a server. Once it leaves, it never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Starting,
     Serving,
     /// It takes calls, and fails them for want of credentials.
     Unready(Readiness),
+    /// It takes calls, but is about to stop.
+    Leaving,
+    /// The streams of its health end too.
     Draining,
 }
 
@@ -54,12 +57,18 @@ impl Health {
             }
         };
         self.phase.send_if_modified(|phase| {
-            let news = *phase != Phase::Draining && *phase != serving;
+            let leaves = matches!(*phase, Phase::Leaving | Phase::Draining);
+            let news = !leaves && *phase != serving;
             if news {
                 *phase = serving;
             }
             news
         });
+    }
+
+    /// Not healthy any more, though calls are still taken.
+    pub(super) fn leave(&self) {
+        self.phase.send_replace(Phase::Leaving);
     }
 
     pub(super) fn drain(&self) {
@@ -71,7 +80,7 @@ impl Health {
         match *self.phase.borrow() {
             Phase::Serving => None,
             Phase::Starting => Some("starting"),
-            Phase::Draining => Some("draining"),
+            Phase::Leaving | Phase::Draining => Some("draining"),
             Phase::Unready(Readiness::Rejected) => Some("the gateway's credentials are rejected"),
             Phase::Unready(Readiness::Unavailable) => {
                 Some("the gateway can't get credentials of its own")
@@ -97,7 +106,9 @@ impl Phase {
     fn response(self) -> HealthCheckResponse {
         let status = match self {
             Self::Serving => ServingStatus::Serving,
-            Self::Starting | Self::Unready(_) | Self::Draining => ServingStatus::NotServing,
+            Self::Starting | Self::Unready(_) | Self::Leaving | Self::Draining => {
+                ServingStatus::NotServing
+            }
         };
         HealthCheckResponse { status: status.into() }
     }
@@ -143,16 +154,17 @@ impl health_server::Health for Health {
                 phases.changed().await.ok()?;
                 let phase = *phases.borrow_and_update();
                 // From one reason not to be ready to another is no news here.
-                if phase == Phase::Draining || last.map(Phase::response) != Some(phase.response()) {
-                    return Some((phase, (phases, Some(phase))));
+                let news = last.map(Phase::response) != Some(phase.response());
+                if phase == Phase::Draining || news {
+                    return Some(((phase, news), (phases, Some(phase))));
                 }
             }
         });
         let mut unknown_told = false;
-        let responses = responses.flat_map(move |phase| {
+        let responses = responses.flat_map(move |(phase, news)| {
             let unknown = HealthCheckResponse { status: ServingStatus::ServiceUnknown.into() };
             let response = match known {
-                true => Some(Ok(phase.response())),
+                true => news.then(|| Ok(phase.response())),
                 false if unknown_told => None,
                 false => Some(Ok(unknown)),
             };

@@ -1,7 +1,8 @@
 //! The server: sockets, connections, health, the log of calls, and an orderly end.
 //!
 //! [`bind`] sets everything up and opens the sockets; [`Bound::run`] serves until it is told to
-//! stop, and then drains: not healthy any more, no new connections, running calls finish.
+//! stop, and then drains: not healthy any more, after a while no new connections, running calls
+//! finish.
 
 mod access_log;
 mod admin;
@@ -14,12 +15,16 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::{Router, body::Body, extract::Request};
 use prometheus_client::registry::Registry;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
 use tonic::service::Routes;
 use tower_http::{
     catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
 };
 
+pub use self::connection::Limits as ConnectionLimits;
 use self::{
     access_log::AccessLogLayer,
     connection::{Connections, Protocol},
@@ -41,8 +46,13 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics, probes and plaintext health are served; `None` for nowhere.
     pub admin_listen: Option<SocketAddr>,
-    /// How long running calls may take to finish once the server is told to stop.
+    /// How long the server still takes connections and calls once it is told to stop, and says
+    /// that it is not healthy: those who send calls here have to hear of it.
+    pub drain_delay: Duration,
+    /// How long running calls may take to finish after that.
     pub drain_timeout: Duration,
+    /// The limits of connections of the gRPC port.
+    pub connections: ConnectionLimits,
     /// How calls are served.
     pub grpc: grpc::Config,
     /// How to reach the upstream.
@@ -104,9 +114,10 @@ pub struct Bound {
     grpc: TcpListener,
     grpc_address: SocketAddr,
     grpc_routes: Router,
-    tls: Option<Tls>,
+    connections: Connections,
     admin: Option<(TcpListener, SocketAddr)>,
     admin_routes: Router,
+    drain_delay: Duration,
     drain_timeout: Duration,
     health: Health,
     upstream: Upstream,
@@ -139,7 +150,7 @@ pub async fn prepare(config: Config) -> Result<Prepared, BindError> {
         Some(tls) => Some(Tls::new(tls, &config.reload, &mut registry).await?),
         None => None,
     };
-    let jobs = grpc::Jobs::new(config.grpc, access, upstream.clone());
+    let jobs = grpc::Jobs::new(config.grpc, access, upstream.clone(), &mut registry);
     Ok(Prepared { config, registry, tls, upstream, jobs })
 }
 
@@ -208,20 +219,23 @@ impl Prepared {
 
     /// Opens the sockets.
     pub async fn bind(self) -> Result<Bound, BindError> {
-        let Self { config, registry, tls, upstream, jobs } = self;
+        let Self { config, mut registry, tls, upstream, jobs } = self;
         let health = Health::new([grpc::SERVICE]);
         let (grpc, grpc_address) = listen(config.listen).await?;
         let admin = match config.admin_listen {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
+        let connections = Connections::new(Protocol::Http2, tls, config.connections);
+        connections.register(&mut registry);
         Ok(Bound {
             grpc,
             grpc_address,
             grpc_routes: grpc_routes(&jobs, &health, config.grpc.timeout)?,
-            tls,
+            connections,
             admin,
             admin_routes: admin::routes(&health, registry),
+            drain_delay: config.drain_delay,
             drain_timeout: config.drain_timeout,
             health,
             upstream,
@@ -253,14 +267,14 @@ impl Bound {
         self.admin.as_ref().map(|(_, address)| *address)
     }
 
-    /// Serves until `shutdown` is done, then drains for at most the drain timeout.
+    /// Serves until `shutdown` is done, then drains for at most delay and timeout together.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let admin_address = self.admin_addr();
-        let admin = Connections::new(Protocol::Any, None);
+        let admin = Connections::new(Protocol::Any, None, ConnectionLimits::none());
         if let Some((listener, _)) = self.admin {
             admin.accept(listener, self.admin_routes);
         }
-        let grpc = Connections::new(Protocol::Http2, self.tls);
+        let grpc = self.connections;
         grpc.accept(self.grpc, self.grpc_routes);
         let readiness = self.upstream.readiness();
         self.health.serve(readiness);
@@ -270,6 +284,12 @@ impl Bound {
         tokio::select! {
             () = shutdown => {}
             () = follow(&self.upstream, &self.health, readiness) => {}
+        }
+        self.health.leave();
+        if !self.drain_delay.is_zero() {
+            let delay_ms = self.drain_delay.as_millis();
+            tracing::info!(connections = grpc.count(), delay_ms, "about to drain");
+            sleep(self.drain_delay).await;
         }
         tracing::info!(connections = grpc.count(), "draining");
         self.health.drain();

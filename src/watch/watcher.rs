@@ -45,16 +45,21 @@ pub enum Event<V> {
 impl<V: Clone> Watcher<V> {
     pub(super) fn new(seat: Seat<V>, config: &Config, deadline: Option<Instant>) -> Self {
         let now = Instant::now();
-        // Watches that began together do not end together.
-        let max_age = config.max_age.mul_f64(1.0 - fastrand::f64() / 5.0);
         Self {
             seat,
             seen: None,
             heartbeat: config.heartbeat,
             heartbeat_at: now + config.heartbeat,
-            expires_at: now + max_age,
+            expires_at: now + spread(config.max_age),
             deadline,
         }
+    }
+
+    /// Ends the watch by then at the latest: what it is told on does not last longer.
+    pub fn end_by(&mut self, at: Instant) {
+        let now = Instant::now();
+        let left = at.saturating_duration_since(now);
+        self.expires_at = self.expires_at.min(now + spread(left));
     }
 
     /// Leaves out the present state if it is `known` to the watcher already.
@@ -123,4 +128,9 @@ impl<V: Clone> Watcher<V> {
             trouble: slot.trouble().cloned(),
         }))
     }
+}
+
+/// The time less up to a fifth: watches that began together do not end together.
+fn spread(time: Duration) -> Duration {
+    time.mul_f64(1.0 - fastrand::f64() / 5.0)
 }

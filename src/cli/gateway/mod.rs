@@ -2,6 +2,7 @@
 
 mod credentials;
 mod inbound;
+mod limits;
 mod upstream;
 mod watch;
 
@@ -11,7 +12,11 @@ use jobgate::{files::Reloads, grpc, server};
 
 pub(crate) use self::credentials::SECRET_VARIABLES;
 use self::{
-    credentials::CredentialArgs, inbound::InboundArgs, upstream::UpstreamArgs, watch::WatchArgs,
+    credentials::CredentialArgs,
+    inbound::InboundArgs,
+    limits::{Limit, LimitArgs},
+    upstream::UpstreamArgs,
+    watch::WatchArgs,
 };
 use super::{duration, error::UsageError};
 
@@ -54,7 +59,12 @@ pub(crate) struct Gateway {
     #[arg(long, env = "JOBGATE_TIMEOUT", default_value = "30s", value_parser = duration::parse)]
     timeout: Duration,
 
-    /// How long running calls may take to finish after SIGTERM or Ctrl-C
+    /// How long calls are still taken after SIGTERM or Ctrl-C, with health saying NOT_SERVING: until
+    /// all who send calls here have heard of it; `off` for no such time
+    #[arg(long, env = "JOBGATE_DRAIN_DELAY", value_name = "DURATION", default_value = "5s")]
+    drain_delay: Limit,
+
+    /// How long running calls may take to finish after that
     #[arg(
         long,
         env = "JOBGATE_DRAIN_TIMEOUT",
@@ -63,6 +73,9 @@ pub(crate) struct Gateway {
         value_parser = duration::parse
     )]
     drain_timeout: Duration,
+
+    #[command(flatten)]
+    limits: LimitArgs,
 
     #[command(flatten)]
     watch: WatchArgs,
@@ -98,15 +111,20 @@ impl Gateway {
             credentials,
             reload_interval,
             timeout,
+            drain_delay: Limit(drain_delay),
             drain_timeout,
+            limits,
             watch,
         } = self;
         let (tls, callers) = inbound.config();
+        let (limits, connections) = limits.config();
         Ok(server::Config {
             listen,
             admin_listen,
+            drain_delay: drain_delay.unwrap_or_default(),
             drain_timeout,
-            grpc: grpc::Config { timeout, watch: watch.config() },
+            connections,
+            grpc: grpc::Config { timeout, limits, watch: watch.config() },
             upstream: upstream.config(credentials.config()?),
             tls,
             callers,

@@ -35,8 +35,14 @@ pub(crate) fn config(upstream: SocketAddr) -> server::Config {
     server::Config {
         listen: ([127, 0, 0, 1], 0).into(),
         admin_listen: Some(([127, 0, 0, 1], 0).into()),
+        drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(30),
-        grpc: grpc::Config { timeout: Duration::from_secs(30), watch: watch::Config::default() },
+        connections: server::ConnectionLimits::default(),
+        grpc: grpc::Config {
+            timeout: Duration::from_secs(30),
+            limits: grpc::Limits::default(),
+            watch: watch::Config::default(),
+        },
         upstream: upstream::Config {
             base: upstream::BaseUrl::parse(&format!("http://{upstream}")).unwrap(),
             transport: upstream::TransportConfig {
@@ -108,6 +114,30 @@ impl Gateway {
     /// A watch of the usual job, on a connection of its own.
     pub(crate) async fn watch(&self) -> Result<Streaming<WatchJobResponse>, Status> {
         Ok(self.client().await.watch_job(watch_job()).await?.into_inner())
+    }
+
+    /// The value of a metric, 0 if there is none: its name with its labels, as it is written.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let metrics = crate::health::http_get(self.admin, "/metrics").await.1;
+        let mut values =
+            metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        values.next().map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Returns once a metric has this value.
+    #[expect(clippy::float_cmp, reason = "they are counts")]
+    pub(crate) async fn metric_is(&self, name: &str, value: f64) {
+        while self.metric(name).await != value {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Returns once it has nothing to do any more: no connection, no task. And it still serves.
+    pub(crate) async fn is_at_rest_and_serves(&self) {
+        for what in ["jobgate_connections", "jobgate_streams", "jobgate_calls_served"] {
+            self.metric_is(what, 0.0).await;
+        }
+        self.get().await.unwrap();
     }
 
     /// Tells it to stop.

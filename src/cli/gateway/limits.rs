@@ -1,0 +1,120 @@
+//! Flags of `serve` on how much there may be at a time.
+
+use std::{num::NonZeroUsize, str::FromStr, time::Duration};
+
+use clap::Args;
+use jobgate::{grpc, server::ConnectionLimits};
+
+use crate::cli::duration::{self, DurationError};
+
+/// How many calls and connections there may be, and for how long.
+#[derive(Args, Debug)]
+pub(super) struct LimitArgs {
+    /// The most calls at a time: GetJob to its end, WatchJob to its first state; others wait
+    #[arg(long, env = "JOBGATE_MAX_CALLS", value_name = "N", default_value = "1000")]
+    max_calls: NonZeroUsize,
+
+    /// How long a call waits while there are so many; then it is refused
+    #[arg(
+        long,
+        env = "JOBGATE_MAX_WAIT",
+        value_name = "DURATION",
+        default_value = "1s",
+        value_parser = duration::parse
+    )]
+    max_wait: Duration,
+
+    /// The most calls of one caller at a time, with those that wait; 0 for no limit
+    #[arg(long, env = "JOBGATE_MAX_CALLS_PER_CALLER", value_name = "N", default_value = "0")]
+    max_calls_per_caller: usize,
+
+    /// The most watches of one caller at a time; 0 for no limit
+    #[arg(long, env = "JOBGATE_MAX_WATCHES_PER_CALLER", value_name = "N", default_value = "0")]
+    max_watches_per_caller: usize,
+
+    /// The most connections at a time; one more is closed at once
+    #[arg(long, env = "JOBGATE_MAX_CONNECTIONS", value_name = "N", default_value = "10000")]
+    max_connections: NonZeroUsize,
+
+    /// How long a connection may be without calls; `off` for as long as it likes
+    #[arg(long, env = "JOBGATE_CONNECTION_IDLE", value_name = "DURATION", default_value = "15m")]
+    connection_idle: Limit,
+
+    /// How long a connection takes calls, a tenth more or less, so that clients spread over new
+    /// replicas; `off` for as long as it likes
+    #[arg(long, env = "JOBGATE_CONNECTION_MAX_AGE", value_name = "DURATION", default_value = "1h")]
+    connection_max_age: Limit,
+
+    /// How long calls and watches may go on after that
+    #[arg(
+        long,
+        env = "JOBGATE_CONNECTION_GRACE",
+        value_name = "DURATION",
+        default_value = "1h",
+        value_parser = duration::parse
+    )]
+    connection_grace: Duration,
+}
+
+/// A duration, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limit(pub(super) Option<Duration>);
+
+// === impl LimitArgs ===
+
+impl LimitArgs {
+    /// The limits of calls, and those of connections.
+    pub(super) fn config(self) -> (grpc::Limits, ConnectionLimits) {
+        let Self {
+            max_calls,
+            max_wait,
+            max_calls_per_caller,
+            max_watches_per_caller,
+            max_connections,
+            connection_idle: Limit(idle),
+            connection_max_age: Limit(max_age),
+            connection_grace,
+        } = self;
+        let calls = grpc::Limits {
+            calls: max_calls.get(),
+            wait: max_wait,
+            calls_per_caller: NonZeroUsize::new(max_calls_per_caller),
+            watches_per_caller: NonZeroUsize::new(max_watches_per_caller),
+        };
+        let connections = ConnectionLimits {
+            max_connections: max_connections.get(),
+            idle,
+            max_age,
+            grace: connection_grace,
+            ..ConnectionLimits::default()
+        };
+        (calls, connections)
+    }
+}
+
+// === impl Limit ===
+
+impl FromStr for Limit {
+    type Err = DurationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Self(None)) } else { duration::parse(text).map(Some).map(Self) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_duration_or_off() {
+        for (text, expected) in [
+            ("off", Ok(Limit(None))),
+            ("5s", Ok(Limit(Some(Duration::from_secs(5))))),
+            ("0s", Err(DurationError::NotPositive)),
+            ("none", Err(DurationError::Unreadable)),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
+    }
+}

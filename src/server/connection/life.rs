@@ -1,0 +1,189 @@
+//! The life of one connection, and its end.
+
+use std::{pin::pin, time::Duration};
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_io_timeout::TimeoutWriter;
+use tokio_util::sync::CancellationToken;
+use tower::{ServiceExt as _, service_fn};
+
+use super::{
+    Caller, Calls, Limits,
+    activity::Activity,
+    metrics::{End, Metrics},
+};
+use crate::{
+    grpc::Peer,
+    server::{
+        preface::{self, Preface},
+        tls::{self, Tls},
+    },
+};
+
+/// How long a peer may take to say what it speaks, or over HTTP/1.1 what it wants.
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a drain waits for the first words of a peer that may just have come.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
+/// How long after its grace a connection is cut: watches end when that is over at the latest, and
+/// have to say so.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// All that a connection needs.
+pub(super) struct Life {
+    pub(super) caller: Caller,
+    pub(super) routes: Router,
+    pub(super) builder: Builder<Calls>,
+    pub(super) activity: Activity,
+    pub(super) limits: Limits,
+    pub(super) draining: CancellationToken,
+    pub(super) metrics: Metrics,
+}
+
+// === impl Life ===
+
+impl Life {
+    /// Serves a connection, through TLS if there is any.
+    pub(super) async fn begin<S>(mut self, stream: S, tls: Option<Tls>)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Some(tls) = tls else {
+            return self.serve(stream).await;
+        };
+        // In a box of its own, so that connections without TLS do not pay for it.
+        let serving = Box::pin(async move {
+            let peer = self.caller.address;
+            let draining = self.draining.clone();
+            let given_up = async {
+                draining.cancelled().await;
+                sleep(DRAIN_GRACE).await;
+            };
+            match tls.accept(stream, given_up).await {
+                Ok(stream) => {
+                    self.caller.certificate = tls::certificate(&stream);
+                    self.serve(stream).await;
+                }
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(tracing::field::display);
+                    tracing::info!(%peer, cause, "{error}");
+                }
+            }
+        });
+        serving.await;
+    }
+
+    async fn serve<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Self { caller, routes, builder, activity, limits, draining, metrics } = self;
+        let (address, cutting) = (caller.address, caller.cutting.clone());
+        let aged_at = limits.age().map(|age| Instant::now() + age);
+        let peer = Peer { address: address.ip(), until: aged_at.map(|at| at + limits.grace) };
+        let routes = service_fn(move |mut request: http::Request<Incoming>| {
+            if let Some(certificate) = &caller.certificate {
+                request.extensions_mut().insert(certificate.clone());
+            }
+            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(caller.clone());
+            routes.clone().oneshot(request)
+        });
+        // The library's keepalive says GOAWAY to a peer that is gone, and waits until it is written.
+        let mut stream = TimeoutWriter::new(stream);
+        stream.set_timeout(Some(limits.keepalive_timeout));
+        let (stream, preface) = preface::watch(Box::pin(stream));
+        let connection =
+            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        let mut connection = pin!(connection);
+        let end = tokio::select! {
+            // A peer that is cut off or talks nonsense is its own affair; its calls have been logged.
+            _ = connection.as_mut() => return,
+            () = silent(&preface) => {
+                tracing::debug!(peer = %address, "said too little for too long");
+                return;
+            }
+            () = idle(&activity, limits.idle) => End::Idle,
+            () = passed(aged_at) => End::Age,
+            () = draining.cancelled() => End::Drain,
+        };
+        metrics.ended(end);
+        // A graceful end waits for a preface that may never come.
+        if !preface.seen() && timeout(DRAIN_GRACE, connection.as_mut()).await.is_ok() {
+            return;
+        }
+        if !preface.seen() {
+            return;
+        }
+        // Says GOAWAY; calls that are under way go on.
+        connection.as_mut().graceful_shutdown();
+        let grace = match end {
+            // The drain has a limit of its own.
+            End::Drain => None,
+            End::Age | End::Idle => Some(Instant::now() + limits.grace + LAST_WORDS),
+        };
+        tokio::select! {
+            _ = connection => {}
+            () = passed(grace) => {
+                tracing::debug!(peer = %address, "calls went on beyond the grace and were cut");
+                cutting.cancel();
+            }
+        }
+    }
+}
+
+/// Limits what HTTP/1.1 has of its own.
+pub(super) fn limit_http1<E>(builder: &mut Builder<E>) {
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PREFACE_TIMEOUT);
+}
+
+/// Ready once the peer has been silent for too long from the start.
+async fn silent(preface: &Preface) {
+    sleep(PREFACE_TIMEOUT).await;
+    if preface.seen() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn idle(activity: &Activity, time: Option<Duration>) {
+    match time {
+        Some(time) => activity.idle_for(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn passed(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::connection::{Connections, Protocol};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_gives_a_handshake_its_grace_and_no_more() {
+        let (_peer, stream) = tls::tests::half().await;
+        let tls = Some(tls::tests::tls());
+        let Connections(ground) = &Connections::new(Protocol::Http2, tls, Limits::default());
+        ground.draining.cancel();
+        let life = ground.life(([127, 0, 0, 1], 1).into(), Router::new());
+        let begun = Instant::now();
+        life.begin(stream, ground.tls.clone()).await;
+        assert_eq!(begun.elapsed(), DRAIN_GRACE);
+    }
+}

@@ -1,0 +1,206 @@
+//! The connections of one listener: accepted, served, and ended in order.
+
+mod activity;
+mod http2;
+mod life;
+mod limits;
+mod metrics;
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::Router;
+use hyper::rt::Executor;
+use hyper_util::server::conn::auto;
+use prometheus_client::registry::Registry;
+use tokio::{net::TcpListener, time::sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::limits::Limits;
+use self::{activity::Activity, life::Life, metrics::Metrics};
+use super::tls::Tls;
+use crate::access::Certificate;
+
+/// How long to wait after a failure to accept, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who calls, in a request's extensions.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// The address of the peer.
+    pub(super) address: SocketAddr,
+    /// The names of the peer, if it has shown a certificate.
+    certificate: Option<Certificate>,
+    cutting: CancellationToken,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Protocol {
+    /// HTTP/1.1 or HTTP/2, as the peer begins.
+    Any,
+    /// HTTP/2 only.
+    Http2,
+}
+
+/// The connections of one listener. They end in two steps: drained, then cut.
+pub(super) struct Connections(Ground);
+
+/// What connections have in common. Cheap to clone.
+#[derive(Clone)]
+struct Ground {
+    protocol: Protocol,
+    tls: Option<Tls>,
+    limits: Limits,
+    draining: CancellationToken,
+    cutting: CancellationToken,
+    tasks: TaskTracker,
+    /// Those of all connections.
+    calls: TaskTracker,
+    metrics: Metrics,
+}
+
+/// The calls of a connection: hyper runs each as a task of its own.
+#[derive(Clone)]
+struct Calls {
+    cutting: CancellationToken,
+    tasks: TaskTracker,
+    activity: Activity,
+}
+
+// === impl Calls ===
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
+    fn execute(&self, call: F) {
+        let open = self.activity.begin();
+        let call = self.cutting.clone().run_until_cancelled_owned(call);
+        self.tasks.spawn(async move {
+            call.await;
+            drop(open);
+        });
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// The first name in the certificate that the peer has shown.
+    pub(super) fn certificate_name(&self) -> Option<&str> {
+        self.certificate.as_ref().and_then(Certificate::name)
+    }
+
+    /// Whether the connection is ended where it is.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cutting.is_cancelled()
+    }
+}
+
+// === impl Connections ===
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.0.draining.cancel();
+        self.0.cutting.cancel();
+    }
+}
+
+impl Connections {
+    pub(super) fn new(protocol: Protocol, tls: Option<Tls>, limits: Limits) -> Self {
+        let (draining, cutting) = (CancellationToken::new(), CancellationToken::new());
+        let (tasks, calls) = (TaskTracker::new(), TaskTracker::new());
+        let metrics = Metrics::default();
+        Self(Ground { protocol, tls, limits, draining, cutting, tasks, calls, metrics })
+    }
+
+    /// Makes known how many there are.
+    pub(super) fn register(&self, registry: &mut Registry) {
+        self.0.metrics.register(registry, &self.0.tasks, &self.0.calls);
+    }
+
+    /// Accepts connections until they are drained or cut.
+    pub(super) fn accept(&self, listener: TcpListener, routes: Router) {
+        let accepting = self.0.clone().accept(listener, routes);
+        tokio::spawn(self.0.draining.clone().run_until_cancelled_owned(accepting));
+    }
+
+    /// How many connections there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.tasks.len()
+    }
+
+    /// Accepts no more, and waits until all connections have finished their calls.
+    pub(super) async fn drain(&self) {
+        self.0.draining.cancel();
+        for tasks in [&self.0.tasks, &self.0.calls] {
+            tasks.close();
+            tasks.wait().await;
+        }
+    }
+
+    /// Ends all connections where they are.
+    pub(super) async fn cut(&self) {
+        self.0.cutting.cancel();
+        self.drain().await;
+    }
+}
+
+// === impl Ground ===
+
+impl Ground {
+    async fn accept(self, listener: TcpListener, routes: Router) {
+        let max = self.limits.max_connections;
+        let mut full = false;
+        loop {
+            let (stream, address) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "can't accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            if self.tasks.len() >= max {
+                // Said once for a time of it: a flood of connections is not to be one of lines.
+                if !full {
+                    tracing::warn!(max, "too many connections: more are closed at once");
+                }
+                full = true;
+                self.metrics.refused.inc();
+                continue;
+            }
+            full = false;
+            let _ = stream.set_nodelay(true);
+            let life = self.life(address, routes.clone());
+            let cutting = life.caller.cutting.clone();
+            let living = life.begin(stream, self.tls.clone());
+            self.tasks.spawn(cutting.run_until_cancelled_owned(living));
+        }
+    }
+
+    /// What a connection begins with.
+    fn life(&self, address: SocketAddr, routes: Router) -> Life {
+        // A child: one connection can be cut without the others.
+        let cutting = self.cutting.child_token();
+        let activity = Activity::new();
+        let (tasks, limits) = (self.calls.clone(), self.limits);
+        let calls = Calls { cutting: cutting.clone(), tasks, activity: activity.clone() };
+        Life {
+            caller: Caller { address, certificate: None, cutting },
+            routes,
+            builder: builder(self.protocol, calls, &limits),
+            activity,
+            limits,
+            draining: self.draining.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+}
+
+fn builder(protocol: Protocol, calls: Calls, limits: &Limits) -> auto::Builder<Calls> {
+    let mut builder = auto::Builder::new(calls);
+    life::limit_http1(&mut builder);
+    http2::limit(&mut builder, limits);
+    match protocol {
+        Protocol::Any => builder,
+        Protocol::Http2 => builder.http2_only(),
+    }
+}
