@@ -40,7 +40,7 @@ class Gateway:
                     BIN, "serve", "--upstream", cloud.url, "--listen", "127.0.0.1:0",
                     "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug",
                     "--credentials", "password", "--iam-url", keystone.url,
-                    "--reload-interval", "200ms", *flags,
+                    "--reload-interval", "200ms", "--drain-delay", "off", *flags,
                 ],
                 env=env, stdout=log, stderr=log,
             )

@@ -33,7 +33,7 @@ const simulate = () => start('simulate', '--listen', '127.0.0.1:0', '--script', 
 
 const serve = (rest, ...more) =>
   start('serve', '--upstream', `http://${rest}`, '--listen', '127.0.0.1:0',
-    '--admin-listen', 'off', '--log-format', 'json', ...more);
+    '--admin-listen', 'off', '--log-format', 'json', '--drain-delay', 'off', ...more);
 
 async function startBackup(rest) {
   const volume_id = '7e5fdc5a-5e36-4b22-8bcc-7f17037290cc';

@@ -16,7 +16,8 @@ TOKEN = (("x-auth-token", "python-token"),)
 def start(*args):
     """Starts a server; returns the process and its first line that matches an address."""
     process = subprocess.Popen(
-        [BIN, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [BIN, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "JOBGATE_DRAIN_DELAY": "off"},
     )
     for line in process.stdout:
         found = re.search(r"(127\.0\.0\.1:\d+)", line)

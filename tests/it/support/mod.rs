@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod certificates;
 pub(crate) mod cloud;
 pub(crate) mod gateway;
+pub(crate) mod http2;
 pub(crate) mod program;
 pub(crate) mod upstream;
 

@@ -60,7 +60,9 @@ impl Server {
         let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off"];
         args.extend(["--log-format", "json", "--upstream", &upstream]);
         args.extend(more);
-        let mut process = jobgate(&args).envs(env.iter().copied()).spawn().unwrap();
+        let mut command = jobgate(&args);
+        command.env("JOBGATE_DRAIN_DELAY", "off").envs(env.iter().copied());
+        let mut process = command.spawn().unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("\"serving\"") {
