@@ -13,7 +13,7 @@ use crate::support::{
     get_job,
     http2::{
         CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS,
-        Http2, NO_ERROR, PING, RST_STREAM, SETTINGS, frame, get_job_headers, header,
+        Http2, NO_ERROR, PING, RST_STREAM, SETTINGS, call, frame, get_job_headers, header,
     },
     reason,
 };
@@ -199,6 +199,30 @@ async fn floods_end_the_connection_and_nobody_elses() {
         upstream.goes_on_with([Reply::job()]);
         gateway.is_at_rest_and_serves().await;
     }
+}
+
+#[tokio::test]
+async fn who_takes_back_all_his_calls_at_once_is_cut() {
+    let upstream = Upstream::new([Reply::job().when(&Arc::new(Notify::new()))]).await;
+    let gateway = with(&upstream, limits()).await;
+    let mut peer = Http2::new(gateway.address).await;
+    // So few at a time that each has been looked at before it is taken back.
+    let mut streams = (1..).step_by(2);
+    loop {
+        let streams: Vec<u32> = streams.by_ref().take(10).collect();
+        let begin = streams.iter().map(|stream| call(*stream)).collect::<Vec<_>>();
+        let withdraw = streams.iter().map(|it| frame(RST_STREAM, 0, *it, &CANCEL.to_be_bytes()));
+        let withdraw = withdraw.collect::<Vec<_>>();
+        let begun = peer.send(&begin.concat()).await;
+        tokio::task::yield_now().await;
+        if begun.and(peer.send(&withdraw.concat()).await).is_err() {
+            break;
+        }
+    }
+    let ended = "jobgate_connections_ended_total{by=\"withdrawals\"}";
+    assert_eq!(gateway.metric(ended).await, 1.0);
+    upstream.goes_on_with([Reply::job()]);
+    gateway.is_at_rest_and_serves().await;
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use super::{
     Caller, Calls, Limits,
     activity::Activity,
     metrics::{End, Metrics},
+    withdrawals::Withdrawals,
 };
 use crate::{
     grpc::Peer,
@@ -92,13 +93,20 @@ impl Life {
         let (address, cutting) = (caller.address, caller.cutting.clone());
         let aged_at = limits.age().map(|age| Instant::now() + age);
         let peer = Peer { address: address.ip(), until: aged_at.map(|at| at + limits.grace) };
+        let withdrawals = Withdrawals::default();
+        let calls = withdrawals.clone();
         let routes = service_fn(move |mut request: http::Request<Incoming>| {
             if let Some(certificate) = &caller.certificate {
                 request.extensions_mut().insert(certificate.clone());
             }
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(caller.clone());
-            routes.clone().oneshot(request)
+            let (unanswered, answering) = (calls.begin(), routes.clone().oneshot(request));
+            async move {
+                let answer = answering.await;
+                unanswered.answered();
+                answer
+            }
         });
         // The library's keepalive says GOAWAY to a peer that is gone, and waits until it is written.
         let mut stream = TimeoutWriter::new(stream);
@@ -112,6 +120,12 @@ impl Life {
             _ = connection.as_mut() => return,
             () = silent(&preface) => {
                 tracing::debug!(peer = %address, "said too little for too long");
+                return;
+            }
+            () = withdrawals.too_many() => {
+                metrics.ended(End::Withdrawals);
+                tracing::warn!(peer = %address, "takes back most of its calls at once: cut");
+                cutting.cancel();
                 return;
             }
             () = idle(&activity, limits.idle) => End::Idle,
@@ -131,7 +145,9 @@ impl Life {
         let grace = match end {
             // The drain has a limit of its own.
             End::Drain => None,
-            End::Age | End::Idle => Some(Instant::now() + limits.grace + LAST_WORDS),
+            End::Age | End::Idle | End::Withdrawals => {
+                Some(Instant::now() + limits.grace + LAST_WORDS)
+            }
         };
         tokio::select! {
             _ = connection => {}

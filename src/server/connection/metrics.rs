@@ -30,6 +30,7 @@ pub(super) enum End {
     Age,
     Drain,
     Idle,
+    Withdrawals,
 }
 
 /// Counts tasks when somebody wants to know.
@@ -75,6 +76,7 @@ impl EncodeLabelValue for End {
             Self::Age => "age",
             Self::Drain => "drain",
             Self::Idle => "idle",
+            Self::Withdrawals => "withdrawals",
         })
     }
 }

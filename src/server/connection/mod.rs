@@ -5,6 +5,7 @@ mod http2;
 mod life;
 mod limits;
 mod metrics;
+mod withdrawals;
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -76,9 +76,11 @@ pub(crate) fn get_job_headers() -> Vec<u8> {
     .collect()
 }
 
-/// The message of a GetJob for the usual job.
-pub(crate) fn get_job_message() -> Vec<u8> {
-    b"\0\0\0\0\x08\x0a\x02p1\x12\x02j1".to_vec()
+/// A whole GetJob for the usual job.
+pub(crate) fn call(stream: u32) -> Vec<u8> {
+    let head = frame(HEADERS, END_HEADERS, stream, &get_job_headers());
+    let message = b"\0\0\0\0\x08\x0a\x02p1\x12\x02j1";
+    [head, frame(DATA, END_STREAM, stream, message)].concat()
 }
 
 // === impl Http2 ===
@@ -109,9 +111,7 @@ impl Http2 {
 
     /// Sends a whole GetJob.
     pub(crate) async fn call(&mut self, stream: u32) {
-        let head = frame(HEADERS, END_HEADERS, stream, &get_job_headers());
-        let message = frame(DATA, END_STREAM, stream, &get_job_message());
-        self.send(&[head, message].concat()).await.unwrap();
+        self.send(&call(stream)).await.unwrap();
     }
 
     /// The next frame; `None` once the gateway has ended the connection.
