@@ -13,7 +13,8 @@ use crate::support::{
     get_job,
     http2::{
         CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS,
-        Http2, NO_ERROR, PING, RST_STREAM, SETTINGS, call, frame, get_job_headers, header,
+        Http2, NO_ERROR, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, call, frame, get_job_headers,
+        header,
     },
     reason,
 };
@@ -221,6 +222,29 @@ async fn who_takes_back_all_his_calls_at_once_is_cut() {
     }
     let ended = "jobgate_connections_ended_total{by=\"withdrawals\"}";
     assert_eq!(gateway.metric(ended).await, 1.0);
+    upstream.goes_on_with([Reply::job()]);
+    gateway.is_at_rest_and_serves().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_is_given_up() {
+    const INITIAL_WINDOW: u16 = 4;
+    const ANY: u32 = (1 << 31) - 1;
+    let large = "x".repeat(3 << 20);
+    let upstream = Upstream::new([Reply::state("RUNNING", &large)]).await;
+    let keepalive_interval = Duration::from_millis(100);
+    let keepalive_timeout = Duration::from_millis(500);
+    let limits = server::ConnectionLimits { keepalive_interval, keepalive_timeout, ..limits() };
+    let gateway = with(&upstream, limits).await;
+    let mut peer = Http2::with(gateway.address, &[(INITIAL_WINDOW, ANY)]).await;
+    let more = frame(WINDOW_UPDATE, 0, 0, &(ANY - 0xffff).to_be_bytes());
+    peer.send(&more).await.unwrap();
+    // More than the sockets' buffers hold.
+    for stream in [1, 3, 5, 7, 9] {
+        peer.call(stream).await;
+    }
+    upstream.has_seen(1).await;
+    gateway.metric_is("jobgate_connections", 0.0).await;
     upstream.goes_on_with([Reply::job()]);
     gateway.is_at_rest_and_serves().await;
 }

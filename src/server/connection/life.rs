@@ -112,9 +112,9 @@ impl Life {
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(limits.keepalive_timeout));
         let (stream, preface) = preface::watch(Box::pin(stream));
-        let connection =
-            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-        let mut connection = pin!(connection);
+        // In one place only: a second would stay as large as the first.
+        let mut connection =
+            pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)));
         let end = tokio::select! {
             // A peer that is cut off or talks nonsense is its own affair; its calls have been logged.
             _ = connection.as_mut() => return,
