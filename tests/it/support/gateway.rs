@@ -117,16 +117,15 @@ impl Gateway {
     }
 
     /// The value of a metric, 0 if there is none: its name with its labels, as it is written.
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
         let metrics = crate::health::http_get(self.admin, "/metrics").await.1;
         let mut values =
             metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        values.next().map_or(0.0, |value| value.parse().unwrap())
+        values.next().map_or(0, |value| value.parse().unwrap())
     }
 
     /// Returns once a metric has this value.
-    #[expect(clippy::float_cmp, reason = "they are counts")]
-    pub(crate) async fn metric_is(&self, name: &str, value: f64) {
+    pub(crate) async fn metric_is(&self, name: &str, value: u64) {
         while self.metric(name).await != value {
             tokio::task::yield_now().await;
         }
@@ -135,7 +134,7 @@ impl Gateway {
     /// Returns once it has nothing to do any more: no connection, no task. And it still serves.
     pub(crate) async fn is_at_rest_and_serves(&self) {
         for what in ["jobgate_connections", "jobgate_streams", "jobgate_calls_served"] {
-            self.metric_is(what, 0.0).await;
+            self.metric_is(what, 0).await;
         }
         self.get().await.unwrap();
     }

@@ -77,11 +77,13 @@ pub(crate) fn get_job_headers() -> Vec<u8> {
     .collect()
 }
 
+/// The message of a GetJob for the usual job.
+pub(crate) const GET_JOB_MESSAGE: &[u8] = b"\0\0\0\0\x08\x0a\x02p1\x12\x02j1";
+
 /// A whole GetJob for the usual job.
 pub(crate) fn call(stream: u32) -> Vec<u8> {
     let head = frame(HEADERS, END_HEADERS, stream, &get_job_headers());
-    let message = b"\0\0\0\0\x08\x0a\x02p1\x12\x02j1";
-    [head, frame(DATA, END_STREAM, stream, message)].concat()
+    [head, frame(DATA, END_STREAM, stream, GET_JOB_MESSAGE)].concat()
 }
 
 // === impl Http2 ===
