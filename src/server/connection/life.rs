@@ -49,6 +49,8 @@ pub(super) struct Life {
     pub(super) activity: Activity,
     pub(super) limits: Limits,
     pub(super) draining: CancellationToken,
+    /// For this connection alone.
+    pub(super) cutting: CancellationToken,
     pub(super) metrics: Metrics,
 }
 
@@ -89,8 +91,8 @@ impl Life {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Self { caller, routes, builder, activity, limits, draining, metrics } = self;
-        let (address, cutting) = (caller.address, caller.cutting.clone());
+        let Self { caller, routes, builder, activity, limits, draining, cutting, metrics } = self;
+        let address = caller.address;
         let aged_at = limits.age().map(|age| Instant::now() + age);
         let peer = Peer { address: address.ip(), until: aged_at.map(|at| at + limits.grace) };
         let withdrawals = Withdrawals::default();
@@ -122,17 +124,21 @@ impl Life {
                 tracing::debug!(peer = %address, "said too little for too long");
                 return;
             }
-            () = withdrawals.too_many() => {
-                metrics.ended(End::Withdrawals);
-                tracing::warn!(peer = %address, "takes back most of its calls at once: cut");
-                cutting.cancel();
-                return;
-            }
+            () = withdrawals.too_many() => End::Withdrawals,
             () = idle(&activity, limits.idle) => End::Idle,
             () = passed(aged_at) => End::Age,
             () = draining.cancelled() => End::Drain,
         };
         metrics.ended(end);
+        let grace = match end {
+            // The drain has a limit of its own.
+            End::Drain => None,
+            End::Age | End::Idle => Some(limits.grace + LAST_WORDS),
+            End::Withdrawals => {
+                tracing::warn!(peer = %address, "takes back most of its calls at once: cut");
+                return cutting.cancel();
+            }
+        };
         // A graceful end waits for a preface that may never come.
         if !preface.seen() && timeout(DRAIN_GRACE, connection.as_mut()).await.is_ok() {
             return;
@@ -142,16 +148,9 @@ impl Life {
         }
         // Says GOAWAY; calls that are under way go on.
         connection.as_mut().graceful_shutdown();
-        let grace = match end {
-            // The drain has a limit of its own.
-            End::Drain => None,
-            End::Age | End::Idle | End::Withdrawals => {
-                Some(Instant::now() + limits.grace + LAST_WORDS)
-            }
-        };
         tokio::select! {
             _ = connection => {}
-            () = passed(grace) => {
+            () = passed(grace.map(|grace| Instant::now() + grace)) => {
                 tracing::debug!(peer = %address, "calls went on beyond the grace and were cut");
                 cutting.cancel();
             }

@@ -89,7 +89,7 @@ impl Caller {
         self.certificate.as_ref().and_then(Certificate::name)
     }
 
-    /// Whether the connection is ended where it is.
+    /// Whether all connections are ended where they are.
     pub(super) fn is_cut(&self) -> bool {
         self.cutting.is_cancelled()
     }
@@ -171,7 +171,7 @@ impl Ground {
             full = false;
             let _ = stream.set_nodelay(true);
             let life = self.life(address, routes.clone());
-            let cutting = life.caller.cutting.clone();
+            let cutting = life.cutting.clone();
             let living = life.begin(stream, self.tls.clone());
             self.tasks.spawn(cutting.run_until_cancelled_owned(living));
         }
@@ -185,12 +185,13 @@ impl Ground {
         let (tasks, limits) = (self.calls.clone(), self.limits);
         let calls = Calls { cutting: cutting.clone(), tasks, activity: activity.clone() };
         Life {
-            caller: Caller { address, certificate: None, cutting },
+            caller: Caller { address, certificate: None, cutting: self.cutting.clone() },
             routes,
             builder: builder(self.protocol, calls, &limits),
             activity,
             limits,
             draining: self.draining.clone(),
+            cutting,
             metrics: self.metrics.clone(),
         }
     }

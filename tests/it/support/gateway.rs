@@ -14,7 +14,7 @@ use jobgate::{
 use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::{Request, Status, Streaming, transport::Channel};
 
-use super::Upstream;
+use super::{Upstream, becomes};
 
 /// The token the tests send.
 pub(crate) const TOKEN: &str = "gAAAAAB-the-callers-own-token";
@@ -126,9 +126,7 @@ impl Gateway {
 
     /// Returns once a metric has this value.
     pub(crate) async fn metric_is(&self, name: &str, value: u64) {
-        while self.metric(name).await != value {
-            tokio::task::yield_now().await;
-        }
+        becomes(async || self.metric(name).await == value).await;
     }
 
     /// Returns once it has nothing to do any more: no connection, no task. And it still serves.
