@@ -6,6 +6,7 @@ use jobgate::{
     files::Reloads,
     grpc, server,
     simulator::{self, Script},
+    telemetry::Tracer,
     upstream::{self, BaseUrl},
 };
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
@@ -135,6 +136,7 @@ impl Stage {
             tls: None,
             callers: None,
             reload: Reloads::new(Duration::from_secs(10)),
+            tracer: Tracer::default(),
         })
         .await?;
         let gateway = bound.local_addr();

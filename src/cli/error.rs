@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use jobgate::{server, simulator, upstream::InvalidSecret};
+use jobgate::{server, simulator, telemetry::ExportError, upstream::InvalidSecret};
 use tonic::Status;
 
 use super::{address::Address, exit::Exit, render, tls::TlsFileError, token::TokenError};
@@ -19,6 +19,9 @@ pub(crate) enum UsageError {
     /// A flag that would do nothing.
     #[error("{flag} has no effect with --credentials {kind}")]
     Unused { flag: &'static str, kind: &'static str },
+    /// A variable that is no option's and can't be used.
+    #[error("{name}: {problem}")]
+    Variable { name: &'static str, problem: String },
 }
 
 /// Why a command could not do its work.
@@ -33,6 +36,9 @@ pub(crate) enum Error {
     /// The demo went wrong.
     #[error("the demo failed: {0}")]
     Demo(String),
+    /// Traces can't be sent.
+    #[error(transparent)]
+    Export(ExportError),
     /// The gateway answered with an error.
     #[error("the call failed")]
     Rpc(#[source] Status),
@@ -76,6 +82,7 @@ impl Error {
             | Self::Check(_)
             | Self::Demo(_)
             | Self::EndedEarly
+            | Self::Export(_)
             | Self::Rpc(_)
             | Self::Output(_)
             | Self::Runtime(_)

@@ -16,6 +16,7 @@ mod serve;
 mod signals;
 mod simulate;
 mod target;
+mod telemetry;
 mod tls;
 mod token;
 mod watch;

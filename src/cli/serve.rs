@@ -2,13 +2,14 @@
 
 use std::num::NonZeroUsize;
 
-use clap::ValueEnum;
 use jobgate::{
     server,
-    telemetry::{self, LogFormat},
+    telemetry::{Export, Tracer},
 };
 
-use super::{console::Console, error::Error, exit::Exit, gateway::Gateway, signals};
+use super::{
+    console::Console, error::Error, exit::Exit, gateway::Gateway, signals, telemetry::TelemetryArgs,
+};
 
 /// Serve jobs over gRPC
 ///
@@ -24,51 +25,7 @@ pub(crate) struct Serve {
     workers: Option<NonZeroUsize>,
 
     #[command(flatten)]
-    log: LogArgs,
-}
-
-/// How a server logs.
-#[derive(Debug, clap::Args)]
-struct LogArgs {
-    /// How lines of log are written
-    #[arg(long, env = "JOBGATE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    log_format: Format,
-
-    /// The least important lines that are written; calls are logged at info
-    #[arg(long, env = "JOBGATE_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
-    log_level: Level,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Level {
-    Error,
-    Warn,
-    Info,
-    Debug,
-}
-
-// === impl LogArgs ===
-
-impl LogArgs {
-    fn start(&self, console: Console) {
-        let format = match self.log_format {
-            Format::Text => LogFormat::Text,
-            Format::Json => LogFormat::Json,
-        };
-        let level = match self.log_level {
-            Level::Error => tracing::Level::ERROR,
-            Level::Warn => tracing::Level::WARN,
-            Level::Info => tracing::Level::INFO,
-            Level::Debug => tracing::Level::DEBUG,
-        };
-        telemetry::start_log(format, level, console.colors_stderr());
-    }
+    telemetry: TelemetryArgs,
 }
 
 // === impl Serve ===
@@ -82,8 +39,8 @@ impl Serve {
     /// Serves until a signal comes.
     pub(crate) fn run(self, console: Console) -> Result<Exit, Error> {
         // Whole, so that no flag is forgotten.
-        let Self { gateway, workers, log } = self;
-        log.start(console);
+        let Self { gateway, workers, telemetry } = self;
+        let traces = telemetry.start_log(console)?;
         let config = gateway.config()?;
         let reload = config.reload.clone();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -94,12 +51,20 @@ impl Serve {
         let outcome = runtime.block_on(async {
             // From the start: by itself the signal would end the process.
             let hangups = signals::Hangups::listen()?;
-            let bound = server::bind(config).await?;
+            let export = traces.start()?;
+            let tracer = export.as_ref().map_or_else(Tracer::default, Export::tracer);
+            let bound = server::bind(server::Config { tracer, ..config }).await?;
             let stopped = |stop| async {
                 let _: Result<(), _> = { stop as tokio::sync::oneshot::Receiver<()> }.await;
             };
+            let serve = async |stop| {
+                bound.run(stopped(stop)).await;
+                if let Some(export) = export {
+                    export.finish().await;
+                }
+            };
             tokio::select! {
-                ended = signals::run_until_signal(|stop| bound.run(stopped(stop))) => ended,
+                ended = signals::run_until_signal(serve) => ended,
                 never = hangups.each(|| reload.now()) => match never {},
             }
         });

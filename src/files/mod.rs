@@ -5,6 +5,7 @@
 //! complained of once, and the last good state stays.
 
 use std::{
+    fmt::{self, Write as _},
     fs, io,
     io::Read as _,
     path::{Path, PathBuf},
@@ -12,6 +13,11 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
 use secrecy::zeroize::Zeroizing;
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::watch, time::sleep};
@@ -27,6 +33,20 @@ const MAX_READS: usize = 5;
 pub struct Reloads {
     interval: Duration,
     now: watch::Sender<()>,
+    outcomes: Family<Labels, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    files: &'static str,
+    outcome: Outcome,
+}
+
+/// What came of files that had changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Outcome {
+    Failed,
+    Ok,
 }
 
 /// What was made of files, as it is now. Cheap to clone.
@@ -81,6 +101,7 @@ struct Followed<P> {
     what: &'static str,
     paths: Arc<[PathBuf]>,
     parse: P,
+    outcomes: Family<Labels, Counter>,
     /// Of the content that is in use.
     used: Option<Hash>,
     /// What was last complained of.
@@ -100,7 +121,16 @@ enum Complaint {
 impl Reloads {
     /// Looks at files each `interval`.
     pub fn new(interval: Duration) -> Self {
-        Self { interval, now: watch::Sender::new(()) }
+        Self { interval, now: watch::Sender::new(()), outcomes: Family::default() }
+    }
+
+    /// Registers how often files were read again.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "jobgate_reloads",
+            "Files that had changed and were read again, by what came of it",
+            self.outcomes.clone(),
+        );
     }
 
     /// Looks at all files at once.
@@ -127,8 +157,12 @@ impl Reloads {
         T: Send + Sync + 'static,
         P: Fn(&[File]) -> Result<T, FileError> + Send + 'static,
     {
+        let outcomes = self.outcomes.clone();
         let mut followed =
-            Followed { what, paths: paths.into(), parse, used: None, complained: None };
+            Followed { what, paths: paths.into(), parse, outcomes, used: None, complained: None };
+        // From zero on, so that the first one is seen to be one.
+        followed.count(Outcome::Ok, 0);
+        followed.count(Outcome::Failed, 0);
         let files = read_all(&followed.paths).await?;
         followed.used = Some(hash(&files));
         let first = (followed.parse)(&files)?;
@@ -210,15 +244,32 @@ impl<P> Followed<P> {
             Ok(value) => {
                 (self.used, self.complained) = (hash, None);
                 tracing::info!(what, "reloaded");
+                self.count(Outcome::Ok, 1);
                 Some(value)
             }
             Err(error) => {
                 self.complained = Some(complaint);
                 let cause = std::error::Error::source(&error).map(tracing::field::display);
                 tracing::error!(what, %error, cause, "can't reload; the old one stays in use");
+                self.count(Outcome::Failed, 1);
                 None
             }
         }
+    }
+
+    fn count(&self, outcome: Outcome, more: u64) {
+        self.outcomes.get_or_create(&Labels { files: self.what, outcome }).inc_by(more);
+    }
+}
+
+// === impl Outcome ===
+
+impl EncodeLabelValue for Outcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        encoder.write_str(match self {
+            Self::Failed => "failed",
+            Self::Ok => "ok",
+        })
     }
 }
 

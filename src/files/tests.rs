@@ -54,7 +54,14 @@ type Parse = fn(&[File]) -> Result<u32, FileError>;
 
 fn followed(volume: &Volume) -> Followed<Parse> {
     let paths = volume.paths().into();
-    Followed { what: "numbers", paths, parse, used: None, complained: None }
+    Followed {
+        what: "numbers",
+        paths,
+        parse,
+        outcomes: Family::default(),
+        used: None,
+        complained: None,
+    }
 }
 
 async fn next(reloads: &Reloads, live: &mut Live<u32>) -> u32 {

@@ -10,6 +10,7 @@ use super::{error::Error, per_caller::Who, record::CallRecord, time_limit::Limit
 use crate::{
     access::{Access, Rules, Shown, TokenHash},
     job::JobPath,
+    telemetry::TraceContext,
     upstream::{Credential, Token, Trace},
 };
 
@@ -93,6 +94,7 @@ impl Call {
             limit: extensions.get().copied().ok_or(Error::Internal)?,
             trace: Trace {
                 request_id: extensions.get::<RequestId>().map(|id| id.0.clone()),
+                span: extensions.get::<TraceContext>().cloned(),
                 traceparent: trace_header(headers, "traceparent"),
                 tracestate: trace_header(headers, "tracestate"),
                 repetition: is_repetition(headers),

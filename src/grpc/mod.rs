@@ -42,6 +42,7 @@ use crate::{
         v1::{GetJobRequest, Job, WatchJobRequest},
         v1_server::{JobService, JobServiceServer},
     },
+    telemetry::Tracer,
     upstream::{FetchError, Upstream},
     watch::{self as watches, Watches},
 };
@@ -85,11 +86,13 @@ impl Jobs {
         config: Config,
         access: Access,
         upstream: Upstream,
+        tracer: &Tracer,
         registry: &mut Registry,
     ) -> Self {
         let Config { timeout: _, limits, watch } = config;
         let admission = Admission::new(limits, registry);
-        let watches = Watches::new(watch, upstream.clone(), View::of);
+        let watches = Watches::new(watch, upstream.clone(), View::of).traced(tracer.clone());
+        watches.register(registry);
         Self { access, admission, upstream, watches }
     }
 

@@ -1,4 +1,5 @@
-//! One line of log for each call, written when the call has ended, however it ends.
+//! What is told of each call when it has ended, however it ends: a line of log, its share of the
+//! metrics, its span.
 
 use std::{
     pin::Pin,
@@ -13,9 +14,13 @@ use tokio::time::Instant;
 use tonic::Code;
 use tower::{Layer, Service};
 
-use super::connection::Caller;
+use super::{
+    calls::{CallMetrics, Method, is_failure},
+    connection::Caller,
+};
 use crate::{
-    grpc::{self, CallRecord, Refusable, RequestId, code_name},
+    grpc::{self, CallRecord, Refusable, RequestId, UpstreamRecord, code_name},
+    telemetry::{Kind, Span, TraceContext, Tracer},
     upstream::new_request_id,
 };
 
@@ -24,17 +29,28 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is taken from a caller.
 const MAX_REQUEST_ID: usize = 128;
 
-/// Gives each call a request id and a line of log.
-#[derive(Clone, Copy)]
-pub(super) struct AccessLogLayer;
+/// Gives each call a request id, a line of log and a span, and counts it.
+#[derive(Clone)]
+pub(super) struct AccessLogLayer {
+    metrics: CallMetrics,
+    tracer: Tracer,
+}
 
 /// See [`AccessLogLayer`].
 #[derive(Clone)]
-pub(super) struct AccessLog<S>(S);
+pub(super) struct AccessLog<S> {
+    inner: S,
+    layer: AccessLogLayer,
+}
 
-/// A call under way. The line is written when it is dropped.
+/// A call under way. All is told of it when it is dropped.
 struct Call {
-    method: String,
+    metrics: CallMetrics,
+    span: Span,
+    /// The span, or that of the caller if there is none.
+    trace: Option<TraceContext>,
+    method: Method,
+    path: String,
     request_id: HeaderValue,
     caller: Option<Caller>,
     record: CallRecord,
@@ -50,11 +66,36 @@ struct Observed {
 
 // === impl AccessLogLayer ===
 
+impl AccessLogLayer {
+    pub(super) fn new(metrics: CallMetrics, tracer: Tracer) -> Self {
+        Self { metrics, tracer }
+    }
+
+    fn call(&self, request: &Request<Body>) -> Call {
+        let path = request.uri().path();
+        let method = Method::of(path);
+        let from = TraceContext::of(request.headers());
+        let span = self.tracer.span(Kind::Server, method.span_name(), from.as_ref());
+        Call {
+            metrics: self.metrics.clone(),
+            trace: span.context().or(from),
+            span,
+            method,
+            path: path.chars().take(256).collect(),
+            request_id: request_id(request.headers()),
+            caller: request.extensions().get().cloned(),
+            record: CallRecord::default(),
+            begun: Instant::now(),
+            code: None,
+        }
+    }
+}
+
 impl<S> Layer<S> for AccessLogLayer {
     type Service = AccessLog<S>;
 
     fn layer(&self, inner: S) -> AccessLog<S> {
-        AccessLog(inner)
+        AccessLog { inner, layer: self.clone() }
     }
 }
 
@@ -71,15 +112,18 @@ where
     type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
+        self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let mut call = Call::new(&request);
+        let mut call = self.layer.call(&request);
         request.extensions_mut().insert(call.record.clone());
         request.extensions_mut().insert(RequestId(call.request_id.clone()));
+        if let Some(span) = call.span.context() {
+            request.extensions_mut().insert(span);
+        }
         let refusable = Refusable::of(&request);
-        let response = self.0.call(request);
+        let response = self.inner.call(request);
         Box::pin(async move {
             let mut response = grpc::with_details(response.await?, &refusable);
             response.headers_mut().insert(REQUEST_ID, call.request_id.clone());
@@ -92,20 +136,36 @@ where
 // === impl Call ===
 
 impl Call {
-    fn new(request: &Request<Body>) -> Self {
-        Self {
-            method: request.uri().path().chars().take(256).collect(),
-            request_id: request_id(request.headers()),
-            caller: request.extensions().get().cloned(),
-            record: CallRecord::default(),
-            begun: Instant::now(),
-            code: None,
-        }
-    }
-
     fn see(&mut self, headers: &HeaderMap) {
         if let Some(status) = headers.get("grpc-status") {
             self.code = Some(Code::from_bytes(status.as_bytes()));
+        }
+    }
+
+    /// Says in the span what came of the call.
+    fn describe(&mut self, code: Code, reason: Option<&'static str>, upstream: &UpstreamRecord) {
+        let span = &mut self.span;
+        if !span.is_recorded() {
+            return;
+        }
+        span.set("rpc.system.name", "grpc");
+        span.set("rpc.method", self.method.name());
+        if self.method.is_other() {
+            span.set("rpc.method_original", self.path.clone());
+        }
+        span.set("rpc.status_code", code_name(code));
+        if let Some(caller) = &self.caller {
+            span.set("client.address", caller.address.ip().to_string());
+            span.set("client.port", i64::from(caller.address.port()));
+        }
+        if let Some(reason) = reason {
+            span.set("jobgate.reason", reason);
+        }
+        if let Some(shared) = upstream.shared {
+            span.set("jobgate.shared", shared);
+        }
+        if is_failure(code) {
+            span.fail(code_name(code));
         }
     }
 }
@@ -119,16 +179,23 @@ impl Drop for Call {
         }
         let code = self.code.unwrap_or(if cut { Code::Unavailable } else { Code::Cancelled });
         let upstream = self.record.upstream();
+        let reason = self.record.reason();
+        let duration = self.begun.elapsed();
+        self.metrics.ended(self.method, code, reason, duration);
+        self.describe(code, reason, &upstream);
+        let trace = self.trace.as_ref();
         tracing::info!(
             target: "jobgate::access",
-            method = self.method,
+            method = self.path,
             code = code_name(code),
-            reason = self.record.reason(),
-            duration_ms = self.begun.elapsed().as_secs_f64() * 1e3,
+            reason,
+            duration_ms = duration.as_secs_f64() * 1e3,
             request_id = self.request_id.to_str().unwrap_or_default(),
             peer = self.caller.as_ref().map(|caller| tracing::field::display(caller.address)),
             caller = self.record.caller().as_deref(),
             certificate = self.caller.as_ref().and_then(Caller::certificate_name),
+            trace_id = trace.map(|trace| tracing::field::display(trace.trace_id())),
+            span_id = trace.map(|trace| tracing::field::display(trace.span_id())),
             attempts = upstream.attempts,
             shared = upstream.shared,
             upstream_duration_ms = upstream.duration_ms,

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use axum::{Router, response::IntoResponse, routing::get};
-use http::{StatusCode, header};
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use http::{HeaderMap, StatusCode, header};
+use prometheus_client::registry::Registry;
 use tonic::service::Routes;
 
 use super::health::Health;
-
-/// The text format of `OpenMetrics`, which Prometheus reads.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::telemetry::{self, Format};
 
 pub(super) fn routes(health: &Health, registry: Registry) -> Router {
     let registry = Arc::new(registry);
@@ -19,7 +17,7 @@ pub(super) fn routes(health: &Health, registry: Registry) -> Router {
         .into_axum_router()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(async move || readiness(&ready)))
-        .route("/metrics", get(async move || metrics(&registry)))
+        .route("/metrics", get(async move |headers| metrics(&registry, &headers)))
         .fallback(async || StatusCode::NOT_FOUND)
 }
 
@@ -30,8 +28,12 @@ fn readiness(health: &Health) -> (StatusCode, String) {
     }
 }
 
-fn metrics(registry: &Registry) -> Result<impl IntoResponse + use<>, StatusCode> {
-    let mut text = String::new();
-    encode(&mut text, registry).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text))
+fn metrics(
+    registry: &Registry,
+    headers: &HeaderMap,
+) -> Result<impl IntoResponse + use<>, StatusCode> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    let text = telemetry::write(registry, format).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    Ok(([(header::CONTENT_TYPE, format.content_type())], text))
 }

@@ -6,6 +6,7 @@
 
 mod access_log;
 mod admin;
+mod calls;
 mod connection;
 mod health;
 mod preface;
@@ -27,6 +28,7 @@ use tower_http::{
 pub use self::connection::Limits as ConnectionLimits;
 use self::{
     access_log::AccessLogLayer,
+    calls::CallMetrics,
     connection::{Connections, Protocol},
     health::Health,
     tls::Tls,
@@ -36,6 +38,7 @@ use crate::{
     files::{FileError, Reloads},
     grpc::{self, CallRecord, TimeLimitLayer},
     proto,
+    telemetry::{self, Tracer},
     upstream::{self, Readiness, Upstream},
 };
 
@@ -63,6 +66,8 @@ pub struct Config {
     pub callers: Option<PathBuf>,
     /// When files are looked at again.
     pub reload: Reloads,
+    /// What spans are begun with.
+    pub tracer: Tracer,
 }
 
 /// A server that can't be set up.
@@ -104,6 +109,7 @@ pub enum BindError {
 pub struct Prepared {
     config: Config,
     registry: Registry,
+    calls: AccessLogLayer,
     tls: Option<Tls>,
     upstream: Upstream,
     jobs: grpc::Jobs,
@@ -137,7 +143,11 @@ pub async fn prepare(config: Config) -> Result<Prepared, BindError> {
         tracing::warn!("callers' tokens come in without TLS; fine if a mesh encrypts them");
     }
     let mut registry = Registry::default();
-    let upstream = Upstream::new(&config.upstream, &config.reload, &mut registry).await?;
+    telemetry::register(&mut registry);
+    config.reload.register(&mut registry);
+    let tracer = &config.tracer;
+    let calls = AccessLogLayer::new(CallMetrics::new(&mut registry), tracer.clone());
+    let upstream = Upstream::new(&config.upstream, &config.reload, tracer, &mut registry).await?;
     let access = match &config.callers {
         Some(file) => Access::follow(file.clone(), &config.reload).await?,
         None => Access::open(),
@@ -150,8 +160,8 @@ pub async fn prepare(config: Config) -> Result<Prepared, BindError> {
         Some(tls) => Some(Tls::new(tls, &config.reload, &mut registry).await?),
         None => None,
     };
-    let jobs = grpc::Jobs::new(config.grpc, access, upstream.clone(), &mut registry);
-    Ok(Prepared { config, registry, tls, upstream, jobs })
+    let jobs = grpc::Jobs::new(config.grpc, access, upstream.clone(), tracer, &mut registry);
+    Ok(Prepared { config, registry, calls, tls, upstream, jobs })
 }
 
 /// Prepares a server and opens its sockets.
@@ -168,7 +178,12 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindEr
     open.await.map_err(|source| BindError::Listen { address, source })
 }
 
-fn grpc_routes(jobs: &grpc::Jobs, health: &Health, timeout: Duration) -> Result<Router, BindError> {
+fn grpc_routes(
+    jobs: &grpc::Jobs,
+    health: &Health,
+    timeout: Duration,
+    calls: AccessLogLayer,
+) -> Result<Router, BindError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
@@ -178,11 +193,11 @@ fn grpc_routes(jobs: &grpc::Jobs, health: &Health, timeout: Duration) -> Result<
         .add_service(health.service())
         .add_service(reflection().build_v1().map_err(BindError::Reflection)?)
         .add_service(reflection().build_v1alpha().map_err(BindError::Reflection)?);
-    Ok(layered(routes.into_axum_router(), timeout))
+    Ok(layered(routes.into_axum_router(), timeout, calls))
 }
 
 /// What surrounds every call.
-fn layered(routes: Router, timeout: Duration) -> Router {
+fn layered(routes: Router, timeout: Duration, calls: AccessLogLayer) -> Router {
     routes
         .fallback(async |request: Request| {
             CallRecord::of(request.extensions()).refuse::<Body>(&grpc::Error::MethodNotImplemented)
@@ -191,8 +206,8 @@ fn layered(routes: Router, timeout: Duration) -> Router {
         .layer(TimeLimitLayer::new(timeout))
         // A panic is one call's misfortune, not the connection's.
         .layer(CatchPanicLayer::custom(panicked))
-        // The line of log is written whatever happens further in.
-        .layer(AccessLogLayer)
+        // The call is logged and counted whatever happens further in.
+        .layer(calls)
         // Outermost, so that nothing further in can print a token.
         .layer(SetSensitiveRequestHeadersLayer::new([
             http::HeaderName::from_static("x-auth-token"),
@@ -219,7 +234,7 @@ impl Prepared {
 
     /// Opens the sockets.
     pub async fn bind(self) -> Result<Bound, BindError> {
-        let Self { config, mut registry, tls, upstream, jobs } = self;
+        let Self { config, mut registry, calls, tls, upstream, jobs } = self;
         let health = Health::new([grpc::SERVICE]);
         let (grpc, grpc_address) = listen(config.listen).await?;
         let admin = match config.admin_listen {
@@ -231,7 +246,7 @@ impl Prepared {
         Ok(Bound {
             grpc,
             grpc_address,
-            grpc_routes: grpc_routes(&jobs, &health, config.grpc.timeout)?,
+            grpc_routes: grpc_routes(&jobs, &health, config.grpc.timeout, calls)?,
             connections,
             admin,
             admin_routes: admin::routes(&health, registry),
@@ -323,7 +338,10 @@ mod tests {
     #[tokio::test]
     async fn a_panic_costs_one_call_and_tells_nothing() {
         let panics = post(async || -> () { panic!("a secret") });
-        let routes = layered(Router::new().route("/x", panics), Duration::from_secs(30));
+        let calls =
+            AccessLogLayer::new(CallMetrics::new(&mut Registry::default()), Tracer::default());
+        let routes = Router::new().route("/x", panics);
+        let routes = layered(routes, Duration::from_secs(30), calls);
         for _ in 0..2 {
             let request = Request::post("/x").body(Body::empty()).unwrap();
             let response = routes.clone().oneshot(request).await.unwrap();

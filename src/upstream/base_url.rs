@@ -8,6 +8,7 @@ pub struct BaseUrl {
     text: Box<str>,
     authority: Box<str>,
     path: Box<str>,
+    endpoint: (Box<str>, u16),
     exposed: bool,
 }
 
@@ -54,7 +55,10 @@ impl BaseUrl {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         };
+        let port = url.port_or_known_default().ok_or(InvalidBaseUrl::NotAUrl)?;
+        let address = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self {
+            endpoint: (address.into(), port),
             text: url.as_str().trim_end_matches('/').into(),
             authority: authority.into(),
             path: url.path().trim_end_matches('/').into(),
@@ -75,6 +79,11 @@ impl BaseUrl {
     /// Host and port as in the header `host`: without the scheme's own port.
     pub(super) fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// The host, without brackets, and the port, be it the scheme's own.
+    pub(super) fn endpoint(&self) -> (&str, u16) {
+        (&self.endpoint.0, self.endpoint.1)
     }
 
     /// The path in front of the API's own, without a slash at its end; mostly empty.

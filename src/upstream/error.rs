@@ -81,6 +81,40 @@ pub enum ErrorKind {
     Unreachable,
 }
 
+// === impl ErrorKind ===
+
+impl ErrorKind {
+    /// Its name in metrics and traces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::CredentialsRejected => "credentials_rejected",
+            Self::GatewayCredentialsRejected => "gateway_credentials_rejected",
+            Self::GatewayCredentialsUnavailable => "gateway_credentials_unavailable",
+            Self::Internal => "internal",
+            Self::JobExpired => "job_expired",
+            Self::JobNotFound => "job_not_found",
+            Self::LeftAlone => "left_alone",
+            Self::MalformedResponse => "malformed_response",
+            Self::NotImplemented => "not_implemented",
+            Self::OutOfRange => "out_of_range",
+            Self::Overloaded => "overloaded",
+            Self::PermissionDenied => "permission_denied",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::Redirect => "redirect",
+            Self::RefusedRequest => "refused_request",
+            Self::RejectedRequest => "rejected_request",
+            Self::ResponseTooLarge => "response_too_large",
+            Self::RouteNotFound => "route_not_found",
+            Self::Throttled => "throttled",
+            Self::Timeout => "timeout",
+            Self::Unavailable => "unavailable",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
 // === impl FetchError ===
 
 impl FetchError {

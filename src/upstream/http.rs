@@ -5,9 +5,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use super::{
     BaseUrl, FetchError, Progress,
     credentials::Pass,
+    exchanges::{Exchange, Exchanges},
     transport::{Response, Transport},
 };
-use crate::job::JobPath;
+use crate::{job::JobPath, telemetry::TraceContext};
 
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
@@ -16,6 +17,8 @@ const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 pub struct Trace {
     /// Sent as `x-request-id`.
     pub request_id: Option<HeaderValue>,
+    /// What the request is part of in our own traces; the headers below are not sent with it.
+    pub span: Option<TraceContext>,
     /// The W3C trace context, passed on as it came.
     pub traceparent: Option<HeaderValue>,
     /// The W3C trace state, passed on as it came.
@@ -31,6 +34,7 @@ pub struct Trace {
 pub(super) struct Http {
     transport: Transport,
     base: BaseUrl,
+    exchange: Exchange,
 }
 
 // === impl Trace ===
@@ -51,8 +55,9 @@ pub fn new_request_id() -> HeaderValue {
 // === impl Http ===
 
 impl Http {
-    pub(super) fn new(base: BaseUrl, transport: Transport) -> Self {
-        Self { transport, base }
+    pub(super) fn new(base: BaseUrl, transport: Transport, exchanges: &Exchanges) -> Self {
+        let exchange = exchanges.of("GET /v1/{project_id}/jobs/{job_id}", &base);
+        Self { transport, base, exchange }
     }
 
     /// Asks once for a job.
@@ -64,7 +69,10 @@ impl Http {
     ) -> Result<Response, FetchError> {
         let path = format!("/v1/{}/jobs/{}", job.project_id(), job.job_id());
         let url = format!("{}{path}", self.base.as_str());
+        let attempts = trace.progress.attempts().map_or(0, |attempts| attempts - 1);
+        let running = self.exchange.begin(trace.span.as_ref(), &url, attempts);
         let mut headers = headers(trace);
+        running.write(&mut headers);
         match pass {
             Pass::Token(token) => headers.extend(token.header().map(|it| (X_AUTH_TOKEN, it))),
             Pass::Key(key) => {
@@ -72,7 +80,9 @@ impl Http {
                 headers.extend(key.sign(self.base.authority(), &path, job.project_id()));
             }
         }
-        self.transport.exchange(|client| client.get(url).headers(headers)).await
+        let result = self.transport.exchange(|client| client.get(url).headers(headers)).await;
+        running.end(&result);
+        result
     }
 }
 

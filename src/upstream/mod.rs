@@ -9,10 +9,12 @@ mod classify;
 mod credentials;
 mod error;
 mod error_body;
+mod exchanges;
 mod fetch;
 mod flights;
 mod http;
 mod json;
+mod metrics;
 mod oddity;
 mod outcome;
 mod progress;
@@ -46,9 +48,11 @@ pub use self::{
 };
 use self::{
     credentials::{Keeper, Whose},
+    exchanges::Exchanges,
     fetch::Query,
     flights::{Flights, Wish},
     http::Http,
+    metrics::FetchMetrics,
     oddity::OddityCounter,
     protection::{Lane, Protection},
     transport::Transport,
@@ -56,6 +60,7 @@ use self::{
 use crate::{
     files::{FileError, Reloads},
     job::{Job, JobPath},
+    telemetry::Tracer,
 };
 
 /// How to reach the upstream.
@@ -109,6 +114,7 @@ pub struct Upstream {
     flights: Flights<(JobPath, Credential), Fetched>,
     protection: Protection,
     oddities: OddityCounter,
+    metrics: FetchMetrics,
 }
 
 // === impl Fetched ===
@@ -135,6 +141,7 @@ impl Upstream {
     pub async fn new(
         config: &Config,
         reloads: &Reloads,
+        tracer: &Tracer,
         registry: &mut Registry,
     ) -> Result<Self, SetupError> {
         let Config { base, transport: transport_config, credentials, max_requests } = config;
@@ -148,13 +155,17 @@ impl Upstream {
         }
         let oddities = OddityCounter::default();
         oddities.register(registry);
+        let exchanges = Exchanges::new(tracer.clone(), registry);
         let transport = Transport::new(transport_config, reloads).await?;
+        let own =
+            credentials.keep(&transport, transport_config, reloads, &exchanges, registry).await?;
         Ok(Self {
-            own: credentials.keep(&transport, transport_config, reloads).await?,
-            http: Http::new(base.clone(), transport),
+            own,
+            http: Http::new(base.clone(), transport, &exchanges),
             flights: Flights::new(),
             protection: Protection::new(*max_requests, registry),
             oddities,
+            metrics: FetchMetrics::new(registry),
         })
     }
 
@@ -221,10 +232,18 @@ impl Upstream {
             let (path, credential) = key.clone();
             let (this, query) =
                 (self.clone(), Query { path, credential, lane, trace: trace.clone() });
-            async move { this.fetch_alone(&query, &terms).await }
+            async move {
+                let counted = this.metrics.begin();
+                let fetched = this.fetch_alone(&query, &terms).await;
+                counted.end(&fetched.result);
+                fetched
+            }
         };
         let wish = Wish { deadline, repeats: !trace.repetition };
         let (fetched, shared) = self.flights.join(key.clone(), wish, start).await;
+        if shared {
+            self.metrics.shared();
+        }
         Fetched { shared, ..fetched }
     }
 }

@@ -8,6 +8,8 @@
 //! Nothing here knows how a source asks or how a watcher is told. Time is tokio's, so all of it
 //! runs under a paused clock.
 
+mod audience;
+mod metrics;
 mod poller;
 mod registry;
 mod schedule;
@@ -17,15 +19,20 @@ mod watcher;
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use prometheus_client::registry::Registry as Metrics;
 use tokio::{sync::watch, time::Instant};
 
-use self::registry::{Place, Registry};
+use self::{
+    metrics::Polls,
+    registry::{Place, Registry},
+};
 pub use self::{
     source::Source,
     watcher::{Event, Watcher},
 };
 use crate::{
     job::{Job, JobPath},
+    telemetry::Tracer,
     upstream::{Credential, FetchError, Fetched, Trace},
 };
 
@@ -55,6 +62,8 @@ pub struct Watches<S, V> {
     view: View<V>,
     config: Arc<Config>,
     registry: Registry<V>,
+    polls: Polls,
+    tracer: Tracer,
 }
 
 /// Makes what watchers are given of a job; `None` if the job is too large for them.
@@ -142,7 +151,25 @@ impl Default for Config {
 impl<S: Source, V: Clone + Send + Sync + 'static> Watches<S, V> {
     /// Keeps watches on jobs of `source`, of which watchers are given what `view` makes.
     pub fn new(config: Config, source: S, view: View<V>) -> Self {
-        Self { source, view, registry: Registry::new(config.max_watches), config: Arc::new(config) }
+        Self {
+            source,
+            view,
+            registry: Registry::new(config.max_watches),
+            config: Arc::new(config),
+            polls: Polls::default(),
+            tracer: Tracer::default(),
+        }
+    }
+
+    /// Gives each poll that nobody waits for a span.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// Registers the metrics.
+    pub fn register(&self, registry: &mut Metrics) {
+        metrics::register(&self.polls, self.registry.clone(), registry);
     }
 
     /// Begins a watch. Returns once the state of the job is known, or can't be learned, together
@@ -158,7 +185,8 @@ impl<S: Source, V: Clone + Send + Sync + 'static> Watches<S, V> {
         deadline: Option<Instant>,
     ) -> (Result<Watcher<V>, Refusal>, Option<Fetched>) {
         let key = (path.clone(), credential.clone());
-        let seat = match self.registry.take_seat(key, |place| self.start(place, trace.clone())) {
+        let start = |place| self.start(place, trace.clone());
+        let seat = match self.registry.take_seat(key, trace.span.as_ref(), start) {
             Ok(seat) => seat,
             Err(refusal) => return (Err(refusal), None),
         };
@@ -173,7 +201,8 @@ impl<S: Source, V: Clone + Send + Sync + 'static> Watches<S, V> {
 
     fn start(&self, place: Place<V>, trace: Trace) {
         let (source, view, config) = (self.source.clone(), self.view, Arc::clone(&self.config));
-        tokio::spawn(poller::run(place, source, view, config, trace));
+        let telemetry = (self.polls.clone(), self.tracer.clone());
+        tokio::spawn(poller::run(place, source, view, config, telemetry, trace));
     }
 }
 
@@ -184,6 +213,8 @@ impl<S: Clone, V> Clone for Watches<S, V> {
             view: self.view,
             config: Arc::clone(&self.config),
             registry: self.registry.clone(),
+            polls: self.polls.clone(),
+            tracer: self.tracer.clone(),
         }
     }
 }

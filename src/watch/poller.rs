@@ -7,11 +7,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Config, End, Slot, Source, View,
+    metrics::{Outcome, Polls},
     registry::Place,
     schedule::{Next, Schedule, Step},
 };
 use crate::{
     job::Job,
+    telemetry::{Span, Tracer},
     upstream::{FetchError, Fetched, Trace},
 };
 
@@ -25,6 +27,8 @@ struct Poller<'p, S, V> {
     job: Option<Arc<Job>>,
     /// Why the last poll failed.
     trouble: Option<Arc<FetchError>>,
+    polls: Polls,
+    tracer: Tracer,
 }
 
 /// Polls until the job has ended, or the upstream has failed for good, or nobody watches.
@@ -35,10 +39,19 @@ pub(super) async fn run<S: Source, V: Send + Sync + 'static>(
     source: S,
     view: View<V>,
     config: Arc<Config>,
+    (polls, tracer): (Polls, Tracer),
     trace: Trace,
 ) {
-    let schedule = Schedule::new(&config);
-    let mut poller = Poller { place: &place, source, view, schedule, job: None, trouble: None };
+    let mut poller = Poller {
+        place: &place,
+        source,
+        view,
+        schedule: Schedule::new(&config),
+        job: None,
+        trouble: None,
+        polls,
+        tracer,
+    };
     tokio::select! {
         biased;
         // Drops a poll that is under way.
@@ -51,9 +64,13 @@ pub(super) async fn run<S: Source, V: Send + Sync + 'static>(
 
 impl<S: Source, V> Poller<'_, S, V> {
     async fn work(&mut self, mut trace: Trace) {
+        let mut span = Span::default();
         loop {
             let fetched = self.ask(&trace).await;
-            trace = Trace::fresh();
+            if let Err(error) = &fetched.result {
+                span.fail(error.kind.name());
+            }
+            drop(span);
             let Some(next) = self.take(fetched) else {
                 return;
             };
@@ -61,6 +78,9 @@ impl<S: Source, V> Poller<'_, S, V> {
                 self.place.retire(End::OutOfPatience(error), |_| {});
                 return;
             }
+            // Part of no call: it may outlive the one that it began with.
+            span = self.tracer.root("poll", &self.place.audience());
+            trace = Trace { span: span.context(), ..Trace::fresh() };
         }
     }
 
@@ -83,6 +103,7 @@ impl<S: Source, V> Poller<'_, S, V> {
     fn answered(&mut self, job: Arc<Job>, fetched: Fetched) -> Option<Next> {
         let now = Instant::now();
         let changed = self.job.as_ref() != Some(&job);
+        self.polls.count(if changed { Outcome::Changed } else { Outcome::Unchanged });
         let view = match changed.then(|| (self.view)(&job)) {
             Some(None) => {
                 let error = FetchError::too_large(fetched.http_status, fetched.request_id.clone());
@@ -115,6 +136,7 @@ impl<S: Source, V> Poller<'_, S, V> {
 
     fn failed(&mut self, error: Arc<FetchError>, fetched: Fetched) -> Option<Next> {
         let now = Instant::now();
+        self.polls.count(if fetched.attempts > 0 { Outcome::Failed } else { Outcome::NotSent });
         // Without a first state there is nobody who could be patient.
         if error.is_lasting() || self.job.is_none() {
             self.place.retire(End::Failed(error), |slot| slot.record(fetched, now));

@@ -13,8 +13,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::{End, Key, Reader, Refusal, Slot};
-use crate::upstream::{FetchError, Fetched};
+use super::{
+    End, Key, Reader, Refusal, Slot,
+    audience::{Attendance, Audience},
+};
+use crate::{
+    telemetry::TraceContext,
+    upstream::{FetchError, Fetched},
+};
 
 /// All pollers and the number of watchers.
 pub(super) struct Registry<V>(Arc<Inner<V>>);
@@ -39,6 +45,7 @@ struct Board<V> {
     nudge: Notify,
     /// The poller is not needed any more, whoever still has a seat.
     dismissal: Notify,
+    audience: Audience,
 }
 
 /// A poller's place in the registry. Dropped, it is free for another poller.
@@ -57,6 +64,7 @@ pub(super) struct Seat<V> {
     joined: bool,
     /// How many polls there had been.
     polls: u64,
+    _attendance: Attendance,
 }
 
 // === impl Registry ===
@@ -67,10 +75,12 @@ impl<V> Registry<V> {
         Self(Arc::new(Inner { table: Mutex::new(table), max_watches }))
     }
 
-    /// A seat with the poller of `key`, which `start` brings to life if there is none.
+    /// A seat with the poller of `key`, which `start` brings to life if there is none. `span` is
+    /// the watch's.
     pub(super) fn take_seat(
         &self,
         key: Key,
+        span: Option<&TraceContext>,
         start: impl FnOnce(Place<V>),
     ) -> Result<Seat<V>, Refusal> {
         let mut table = self.table();
@@ -89,6 +99,7 @@ impl<V> Registry<V> {
                     polled: Notify::new(),
                     nudge: Notify::new(),
                     dismissal: Notify::new(),
+                    audience: Audience::default(),
                 });
                 let (registry, key) = (self.clone(), entry.key().clone());
                 entry.insert(Arc::clone(&board));
@@ -103,7 +114,15 @@ impl<V> Registry<V> {
         if let Some(place) = place {
             start(place);
         }
-        Ok(Seat { registry: self.clone(), board, reader, joined, polls })
+        let attendance = board.audience.join(span);
+        let registry = self.clone();
+        Ok(Seat { registry, board, reader, joined, polls, _attendance: attendance })
+    }
+
+    /// How many watchers and pollers there are.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let table = self.table();
+        (table.watches, table.pollers.len())
     }
 
     /// Ends all watches and gives no more seats.
@@ -146,6 +165,11 @@ impl<V> Board<V> {
 impl<V> Place<V> {
     pub(super) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The spans of those it polls for.
+    pub(super) fn audience(&self) -> Vec<TraceContext> {
+        self.board.audience.spans()
     }
 
     /// Changes the slot. `change` says whether it is news to watchers.

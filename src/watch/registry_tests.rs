@@ -15,16 +15,16 @@ fn key() -> Key {
 fn a_poller_that_was_joined_in_time_does_not_leave() {
     let registry = Registry::<()>::new(9);
     let mut place = None;
-    let first = registry.take_seat(key(), |it| place = Some(it));
+    let first = registry.take_seat(key(), None, |it| place = Some(it));
     let place = place.unwrap();
     // The poller has heard that nobody is left, but before it gets the lock, somebody comes.
     drop(first);
-    let second = registry.take_seat(key(), |_| panic!("there is a poller"));
+    let second = registry.take_seat(key(), None, |_| panic!("there is a poller"));
     assert!(!place.leave_if_deserted());
     drop(second);
     assert!(place.leave_if_deserted());
     let mut started = false;
-    let _third = registry.take_seat(key(), |_| started = true);
+    let _third = registry.take_seat(key(), None, |_| started = true);
     assert!(started, "a poller that has left can't be joined");
 }
 
@@ -32,11 +32,11 @@ fn a_poller_that_was_joined_in_time_does_not_leave() {
 fn an_old_poller_does_not_take_the_new_ones_place() {
     let registry = Registry::<()>::new(9);
     let mut places = Vec::new();
-    drop(registry.take_seat(key(), |it| places.push(it)));
+    drop(registry.take_seat(key(), None, |it| places.push(it)));
     assert!(places[0].leave_if_deserted());
-    let _seat = registry.take_seat(key(), |it| places.push(it));
+    let _seat = registry.take_seat(key(), None, |it| places.push(it));
     drop(places.remove(0));
-    let _joins = registry.take_seat(key(), |_| panic!("there is a poller"));
+    let _joins = registry.take_seat(key(), None, |_| panic!("there is a poller"));
 }
 
 /// A job that is another one each time.

@@ -8,7 +8,7 @@ mod watch;
 
 use std::{net::SocketAddr, str::FromStr, time::Duration};
 
-use jobgate::{files::Reloads, grpc, server};
+use jobgate::{files::Reloads, grpc, server, telemetry::Tracer};
 
 pub(crate) use self::credentials::SECRET_VARIABLES;
 use self::{
@@ -129,6 +129,7 @@ impl Gateway {
             tls,
             callers,
             reload: Reloads::new(reload_interval),
+            tracer: Tracer::default(),
         })
     }
 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     files::{FileError, Live, Reloads},
+    telemetry::TraceContext,
     upstream::{FetchError, error::ErrorKind, secret::Secret, token::Token},
 };
 
@@ -39,7 +40,7 @@ impl Issuer for Given {
     /// The same key comes again.
     const RENEWS: bool = false;
 
-    async fn issue(&mut self) -> Result<Issued, NotIssued> {
+    async fn issue(&mut self, _span: Option<&TraceContext>) -> Result<Issued, NotIssued> {
         let [access_key, secret_key, token] = &*self.0.current();
         let token = token.clone().map(Token::from_secret).transpose().ok().flatten();
         let (Some(access_key), Some(secret_key)) = (access_key, secret_key) else {

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, header::RETRY_AFTER};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
@@ -16,9 +19,11 @@ use super::{
 };
 use crate::{
     files::{FileError, Live, Reloads},
+    telemetry::TraceContext,
     upstream::{
         BaseUrl, FetchError,
         error::ErrorKind,
+        exchanges::{Exchange, Exchanges},
         redact, retry_after,
         secret::Secret,
         time,
@@ -79,6 +84,7 @@ pub(super) struct Iam {
     login: PasswordLogin,
     password: Live<[Option<Secret>; 1]>,
     transport: Transport,
+    exchange: Exchange,
 }
 
 #[derive(Serialize)]
@@ -133,27 +139,32 @@ impl Iam {
         login: &PasswordLogin,
         transport: Transport,
         reloads: &Reloads,
+        exchanges: &Exchanges,
     ) -> Result<Self, FileError> {
         let password = SecretSource::follow("password", [Some(&login.password)], reloads).await?;
-        Ok(Self { login: login.clone(), password, transport })
+        let exchange = exchanges.of("POST /v3/auth/tokens", &login.url);
+        Ok(Self { login: login.clone(), password, transport, exchange })
     }
 }
 
 impl Issuer for Iam {
     const RENEWS: bool = true;
 
-    async fn issue(&mut self) -> Result<Issued, NotIssued> {
+    async fn issue(&mut self, span: Option<&TraceContext>) -> Result<Issued, NotIssued> {
         let [Some(password)] = &*self.password.current() else {
             return Err(unavailable("no password".to_owned()).into());
         };
         let url = format!("{}/v3/auth/tokens", self.login.url.as_str());
         let body = question(&self.login, &password.text());
-        let exchange = self.transport.exchange(|client| {
-            let json = HeaderValue::from_static("application/json");
-            client.post(url).header(http::header::CONTENT_TYPE, json).body(body)
-        });
-        let answer =
-            exchange.await.map_err(|error| unavailable(format!("IAM: {}", error.detail)))?;
+        let running = self.exchange.begin(span, &url, 0);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        running.write(&mut headers);
+        let exchange =
+            self.transport.exchange(|client| client.post(url).headers(headers).body(body));
+        let answer = exchange.await;
+        running.end(&answer);
+        let answer = answer.map_err(|error| unavailable(format!("IAM: {}", error.detail)))?;
         read(&answer, password).map_err(|error| {
             let wait = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             let retry_after = wait.and_then(|it| retry_after::parse(it, Timestamp::now()));

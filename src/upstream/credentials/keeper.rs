@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::registry::Registry;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, watch},
     time::{Instant, sleep, sleep_until, timeout},
@@ -18,10 +19,12 @@ use super::{
     Pass,
     lease::Lease,
     ledger::{Choice, Ledger, Readiness, Verdict, Want},
+    metrics::{self, Holding, Renewals},
     patience::{self, Patience},
 };
 use crate::{
     files::Reloads,
+    telemetry::{TraceContext, Tracer},
     upstream::{ErrorKind, FetchError},
 };
 
@@ -39,8 +42,11 @@ pub(super) trait Issuer: Send + 'static {
     /// Whether asking again gives another pass.
     const RENEWS: bool;
 
-    /// Asks once.
-    fn issue(&mut self) -> impl Future<Output = Result<Issued, NotIssued>> + Send;
+    /// Asks once, as a part of `span`.
+    fn issue(
+        &mut self,
+        span: Option<&TraceContext>,
+    ) -> impl Future<Output = Result<Issued, NotIssued>> + Send;
 
     /// Ready when what is asked with has changed.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
@@ -74,8 +80,9 @@ pub(in crate::upstream) struct Grant {
     sent: Instant,
 }
 
-struct Shared {
+pub(super) struct Shared {
     ledger: Mutex<Ledger>,
+    renewals: Renewals,
     /// Something in the ledger has changed that somebody may wait for.
     changes: watch::Sender<()>,
     /// Another pass is wanted.
@@ -86,14 +93,19 @@ struct Shared {
 
 impl Keeper {
     /// Begins to keep what `issuer` gives.
-    pub(super) fn start<I: Issuer>(issuer: I, reloads: &Reloads) -> Self {
+    pub(super) fn start<I: Issuer>(issuer: I, reloads: &Reloads, tracer: Tracer) -> Self {
         let shared = Arc::new(Shared {
             ledger: Mutex::new(Ledger::new(I::RENEWS)),
+            renewals: Renewals::default(),
             changes: watch::Sender::default(),
             wanted: Notify::new(),
         });
-        let task = tokio::spawn(keep(issuer, Arc::clone(&shared), reloads.clone()));
+        let task = tokio::spawn(keep(issuer, Arc::clone(&shared), reloads.clone(), tracer));
         Self { shared, _task: Arc::new(AbortOnDropHandle::new(task)) }
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        metrics::register(&self.shared.renewals, Arc::downgrade(&self.shared), registry);
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {
@@ -274,11 +286,22 @@ impl Shared {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn holding(&self) -> Holding {
+        let (now, ledger) = (Instant::now(), self.ledger());
+        let lease = ledger.lease(now);
+        Holding {
+            ready: ledger.readiness(now) == Readiness::Ready,
+            age: lease.map(|lease| now.saturating_duration_since(lease.begun())),
+            left: lease.and_then(Lease::ends).map(|ends| ends.saturating_duration_since(now)),
+        }
+    }
+
     /// Takes what was issued. Says how long to wait before the next is asked for.
     fn take(&self, issued: Result<Issued, NotIssued>, patience: &mut Patience) -> Duration {
         let wait = match issued {
             Ok(issued) => {
                 patience.answered();
+                self.renewals.issued();
                 let renewal = match issued.lifetime {
                     Some(lifetime) => patience::renewal(lifetime, fastrand::f64()),
                     None => UNKNOWN_END,
@@ -289,6 +312,7 @@ impl Shared {
                 renewal
             }
             Err(NotIssued { error, retry_after }) => {
+                self.renewals.failed(&error);
                 let wait = complain(&error, retry_after, patience);
                 self.ledger().fail(Arc::new(error));
                 wait
@@ -299,10 +323,15 @@ impl Shared {
     }
 }
 
-async fn keep<I: Issuer>(mut issuer: I, shared: Arc<Shared>, reloads: Reloads) {
+async fn keep<I: Issuer>(mut issuer: I, shared: Arc<Shared>, reloads: Reloads, tracer: Tracer) {
     let mut patience = Patience::new();
     loop {
-        let issued = issuer.issue().await;
+        let mut span = tracer.root("renew credentials", &[]);
+        let issued = issuer.issue(span.context().as_ref()).await;
+        if let Err(NotIssued { error, .. }) = &issued {
+            span.fail(error.kind.name());
+        }
+        drop(span);
         // A key that was given is as good as it is until it changes.
         let wait = shared.take(issued, &mut patience);
         let mut next = I::RENEWS.then(|| Instant::now() + wait);

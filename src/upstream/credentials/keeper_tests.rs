@@ -50,7 +50,7 @@ impl<const RENEWS: bool> Scripted<RENEWS> {
     }
 
     fn keeper(&self) -> Keeper {
-        Keeper::start(self.clone(), &Reloads::new(Duration::from_hours(1)))
+        Keeper::start(self.clone(), &Reloads::new(Duration::from_hours(1)), Tracer::default())
     }
 
     fn asked(&self) -> usize {
@@ -67,7 +67,7 @@ impl<const RENEWS: bool> Scripted<RENEWS> {
 impl<const R: bool> Issuer for Scripted<R> {
     const RENEWS: bool = R;
 
-    async fn issue(&mut self) -> Result<Issued, NotIssued> {
+    async fn issue(&mut self, _span: Option<&TraceContext>) -> Result<Issued, NotIssued> {
         sleep(self.0.takes).await;
         let number = self.0.asked.fetch_add(1, Ordering::Relaxed);
         let mut replies = self.0.replies.lock().unwrap();
@@ -172,7 +172,7 @@ async fn a_wrong_password_is_not_hammered() {
 async fn who_mends_something_elsewhere_can_say_so() {
     let issuer = Scripted::<true>::new([REJECTED, Reply::Token(100)]);
     let reloads = Reloads::new(Duration::from_hours(1));
-    let keeper = Keeper::start(issuer.clone(), &reloads);
+    let keeper = Keeper::start(issuer.clone(), &reloads, Tracer::default());
     assert_eq!(number(&keeper).await, Err(ErrorKind::GatewayCredentialsRejected));
     sleep(SECOND).await;
     reloads.now();

@@ -14,6 +14,7 @@ pub(in crate::upstream) struct Lease(Arc<Inner>);
 struct Inner {
     pass: Pass,
     number: u64,
+    begun: Instant,
     ends: Option<Instant>,
     said: Mutex<Said>,
     /// For the one request at a time that it is tried with.
@@ -33,9 +34,9 @@ struct Said {
 // === impl Lease ===
 
 impl Lease {
-    pub(super) fn new(pass: Pass, number: u64, ends: Option<Instant>) -> Self {
+    pub(super) fn new(pass: Pass, number: u64, begun: Instant, ends: Option<Instant>) -> Self {
         let (said, trial) = (Mutex::default(), Arc::new(Semaphore::new(1)));
-        Self(Arc::new(Inner { pass, number, ends, said, trial }))
+        Self(Arc::new(Inner { pass, number, begun, ends, said, trial }))
     }
 
     pub(in crate::upstream) fn pass(&self) -> &Pass {
@@ -55,6 +56,10 @@ impl Lease {
             Pass::Token(_) => false,
             Pass::Key(_) => true,
         }
+    }
+
+    pub(super) fn begun(&self) -> Instant {
+        self.0.begun
     }
 
     pub(super) fn ends(&self) -> Option<Instant> {

@@ -293,7 +293,8 @@ impl Ledger {
             return;
         }
         self.issued += 1;
-        let lease = Lease::new(pass, self.issued, lifetime.map(|lifetime| now + lifetime));
+        let ends = lifetime.map(|lifetime| now + lifetime);
+        let lease = Lease::new(pass, self.issued, now, ends);
         match &self.lease {
             Some(in_use) if in_use.is_proven() => self.next = Some(lease),
             Some(_) | None => self.lease = Some(lease),
@@ -340,6 +341,11 @@ impl Ledger {
         let block = self.block.iter().map(|block| block.until);
         let holds = self.holds.values().map(|hold| hold.until).filter(|_| !self.trusted);
         leases.chain(block).chain(holds.filter(|until| *until > now)).min()
+    }
+
+    /// The lease in use, if it is still good.
+    pub(super) fn lease(&self, now: Instant) -> Option<&Lease> {
+        self.lease.as_ref().filter(|lease| !lease.is_over(now))
     }
 
     pub(super) fn readiness(&self, now: Instant) -> Readiness {

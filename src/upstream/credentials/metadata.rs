@@ -13,13 +13,17 @@ use super::{
     keeper::{Issued, Issuer, NotIssued},
     key::SigningKey,
 };
-use crate::upstream::{
-    BaseUrl, FetchError,
-    error::ErrorKind,
-    secret::Secret,
-    time,
-    token::Token,
-    transport::{Response, Transport},
+use crate::{
+    telemetry::TraceContext,
+    upstream::{
+        BaseUrl, FetchError,
+        error::ErrorKind,
+        exchanges::{Exchange, Exchanges},
+        secret::Secret,
+        time,
+        token::Token,
+        transport::{Response, Transport},
+    },
 };
 
 const KEY_PATH: &str = "/openstack/latest/securitykey";
@@ -42,6 +46,8 @@ pub struct MetadataService {
 pub(super) struct Metadata {
     url: BaseUrl,
     transport: Transport,
+    sessions: Exchange,
+    keys: Exchange,
 }
 
 #[derive(Deserialize)]
@@ -60,18 +66,30 @@ struct Credential {
 // === impl Metadata ===
 
 impl Metadata {
-    pub(super) fn new(service: &MetadataService, transport: Transport) -> Self {
-        Self { url: service.url.clone(), transport }
+    pub(super) fn new(
+        service: &MetadataService,
+        transport: Transport,
+        exchanges: &Exchanges,
+    ) -> Self {
+        let url = service.url.clone();
+        let sessions = exchanges.of("PUT /meta-data/latest/api/token", &url);
+        let keys = exchanges.of("GET /openstack/latest/securitykey", &url);
+        Self { url, transport, sessions, keys }
     }
 
     /// A session token; `None` from a service that has no such thing.
-    async fn session(&self) -> Result<Option<HeaderValue>, FetchError> {
+    async fn session(
+        &self,
+        span: Option<&TraceContext>,
+    ) -> Result<Option<HeaderValue>, FetchError> {
         let url = format!("{}{SESSION_PATH}", self.url.as_str());
+        let running = self.sessions.begin(span, &url, 0);
         let answer = self
             .transport
             .exchange(|client| client.put(url).header("x-metadata-token-ttl-seconds", SESSION_TTL))
-            .await
-            .map_err(|error| unavailable(&error))?;
+            .await;
+        running.end(&answer);
+        let answer = answer.map_err(|error| unavailable(&error))?;
         // What is longer is a page of something else.
         let body = answer.body.trim_ascii();
         if !answer.is_success() || body.len() > MAX_SESSION {
@@ -88,9 +106,10 @@ impl Metadata {
 impl Issuer for Metadata {
     const RENEWS: bool = true;
 
-    async fn issue(&mut self) -> Result<Issued, NotIssued> {
-        let session = self.session().await?;
+    async fn issue(&mut self, span: Option<&TraceContext>) -> Result<Issued, NotIssued> {
+        let session = self.session(span).await?;
         let url = format!("{}{KEY_PATH}", self.url.as_str());
+        let running = self.keys.begin(span, &url, 0);
         let answer = self
             .transport
             .exchange(|client| {
@@ -100,9 +119,9 @@ impl Issuer for Metadata {
                     None => request,
                 }
             })
-            .await
-            .map_err(|error| unavailable(&error))?;
-        Ok(read(&answer)?)
+            .await;
+        running.end(&answer);
+        Ok(read(&answer.map_err(|error| unavailable(&error))?)?)
     }
 
     async fn changed(&mut self) {

@@ -10,11 +10,13 @@ mod key;
 mod lease;
 mod ledger;
 mod metadata;
+mod metrics;
 mod patience;
 mod source;
 
 use std::hash::{Hash, Hasher};
 
+use prometheus_client::registry::Registry;
 use sha2::{Digest as _, Sha256};
 
 pub use self::{
@@ -30,6 +32,7 @@ pub(super) use self::{
 };
 use super::{
     BaseUrl, SetupError,
+    exchanges::Exchanges,
     secret::Secret,
     token::Token,
     transport::{self, Transport},
@@ -97,17 +100,30 @@ impl Credentials {
         transport: &Transport,
         config: &transport::Config,
         reloads: &Reloads,
+        exchanges: &Exchanges,
+        registry: &mut Registry,
     ) -> Result<Option<Keeper>, SetupError> {
-        Ok(Some(match self {
+        let tracer = exchanges.tracer().clone();
+        let keeper = match self {
             Self::Passthrough => return Ok(None),
             Self::Password(login) => {
-                Keeper::start(iam::Iam::new(login, transport.clone(), reloads).await?, reloads)
+                let iam = iam::Iam::new(login, transport.clone(), reloads, exchanges).await?;
+                Keeper::start(iam, reloads, tracer)
             }
-            Self::Given(key) => Keeper::start(given::Given::new(key, reloads).await?, reloads),
+            Self::Given(key) => {
+                Keeper::start(given::Given::new(key, reloads).await?, reloads, tracer)
+            }
             Self::Metadata(service) => {
-                Keeper::start(metadata::Metadata::new(service, Transport::local(config)?), reloads)
+                let transport = Transport::local(config)?;
+                Keeper::start(
+                    metadata::Metadata::new(service, transport, exchanges),
+                    reloads,
+                    tracer,
+                )
             }
-        }))
+        };
+        keeper.register(registry);
+        Ok(Some(keeper))
     }
 }
 

@@ -9,7 +9,9 @@ use jobgate::{
     proto::v1::{
         GetJobRequest, Job, WatchJobRequest, WatchJobResponse, job_service_client::JobServiceClient,
     },
-    server, upstream, watch,
+    server,
+    telemetry::Tracer,
+    upstream, watch,
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::{Request, Status, Streaming, transport::Channel};
@@ -57,6 +59,7 @@ pub(crate) fn config(upstream: SocketAddr) -> server::Config {
         callers: None,
         // Only when it is told.
         reload: Reloads::new(Duration::from_hours(1)),
+        tracer: Tracer::default(),
     }
 }
 

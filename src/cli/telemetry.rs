@@ -1,0 +1,103 @@
+//! The options for what a server tells of itself: its log and its traces.
+
+use std::env;
+
+use clap::ValueEnum;
+use jobgate::{
+    telemetry::{self, Export, ExportConfig, LogFormat, Share},
+    upstream::BaseUrl,
+};
+
+use super::{
+    console::Console,
+    error::{Error, UsageError},
+};
+
+/// The variable by which OpenTelemetry's own libraries know the collector.
+const STANDARD_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// What a server tells of itself.
+#[derive(Debug, clap::Args)]
+pub(super) struct TelemetryArgs {
+    /// How lines of log are written
+    #[arg(long, env = "JOBGATE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: Format,
+
+    /// The least important lines that are written; calls are logged at info
+    #[arg(long, env = "JOBGATE_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    log_level: Level,
+
+    /// Where traces are sent, by OTLP over gRPC, such as http://localhost:4317; else
+    /// OTEL_EXPORTER_OTLP_ENDPOINT; else nowhere
+    #[arg(long, env = "JOBGATE_OTLP_ENDPOINT", value_name = "URL", value_parser = BaseUrl::parse)]
+    otlp_endpoint: Option<BaseUrl>,
+
+    /// How many of the calls are traced that come without a trace, from 0 to 1; of the others,
+    /// those whose caller is
+    #[arg(long, env = "JOBGATE_TRACE_SAMPLE", value_name = "RATIO", default_value = "1")]
+    trace_sample: Share,
+}
+
+/// Where traces go, if anywhere.
+#[derive(Debug)]
+pub(super) struct Traces(Option<ExportConfig>);
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+// === impl TelemetryArgs ===
+
+impl TelemetryArgs {
+    /// Starts the log. Traces need a runtime, and come later.
+    pub(super) fn start_log(self, console: Console) -> Result<Traces, UsageError> {
+        // Whole, so that no flag is forgotten.
+        let Self { log_format, log_level, otlp_endpoint, trace_sample } = self;
+        let format = match log_format {
+            Format::Text => LogFormat::Text,
+            Format::Json => LogFormat::Json,
+        };
+        let level = match log_level {
+            Level::Error => tracing::Level::ERROR,
+            Level::Warn => tracing::Level::WARN,
+            Level::Info => tracing::Level::INFO,
+            Level::Debug => tracing::Level::DEBUG,
+        };
+        telemetry::start_log(format, level, console.colors_stderr());
+        let endpoint = match otlp_endpoint {
+            Some(endpoint) => Some(endpoint),
+            None => standard_endpoint()?,
+        };
+        let endpoint = endpoint.map(|endpoint| endpoint.as_str().to_owned());
+        Ok(Traces(endpoint.map(|endpoint| ExportConfig { endpoint, share: trace_sample })))
+    }
+}
+
+fn standard_endpoint() -> Result<Option<BaseUrl>, UsageError> {
+    let Some(value) = env::var_os(STANDARD_ENDPOINT).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let problem = |problem: String| UsageError::Variable { name: STANDARD_ENDPOINT, problem };
+    let url = value.to_str().map(BaseUrl::parse);
+    let url = url.ok_or_else(|| problem("not UTF-8".to_owned()))?;
+    url.map(Some).map_err(|invalid| problem(invalid.to_string()))
+}
+
+// === impl Traces ===
+
+impl Traces {
+    /// Begins to send traces, if they go anywhere. Called within the server's runtime.
+    pub(super) fn start(self) -> Result<Option<Export>, Error> {
+        self.0.map(|config| Export::start(&config)).transpose().map_err(Error::Export)
+    }
+}

@@ -1,0 +1,125 @@
+//! Traces on their way out: OTLP over gRPC, to a collector.
+
+use std::{env, str::FromStr, time::Duration};
+
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithTonicConfig as _};
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tonic::transport::{self, ClientTlsConfig, Endpoint};
+
+use super::{Tracer, sampling::Sampling};
+
+/// The time for a connection to the collector.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the end of the program waits for the last spans to be taken.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Where spans go, and how many.
+#[derive(Clone, Debug)]
+pub struct ExportConfig {
+    /// The collector, as `http://HOST:PORT` or `https://..`.
+    pub endpoint: String,
+    /// How many of the calls that nobody has decided on are recorded.
+    pub share: Share,
+}
+
+/// A share of all: from 0, none, to 1, all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share(f64);
+
+/// A text that is no [`Share`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a number from 0 to 1")]
+pub struct InvalidShare;
+
+/// Traces can't be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The collector's address can't be used.
+    #[error("can't set up the way to the collector of traces")]
+    Endpoint(#[source] transport::Error),
+    /// A variable of OpenTelemetry's can't be used.
+    #[error("can't set up the export of traces")]
+    Exporter(#[source] ExporterBuildError),
+}
+
+/// Sends spans from a thread of its own, in batches. What can't be sent is dropped.
+#[derive(Debug)]
+pub struct Export(SdkTracerProvider);
+
+// === impl Export ===
+
+impl Export {
+    /// Begins to send. Called within a runtime, which the connection lives in.
+    ///
+    /// The batches, and headers for the collector, can be set by the standard variables
+    /// `OTEL_BSP_..` and `OTEL_EXPORTER_OTLP_HEADERS`, the service's name and attributes by
+    /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
+    pub fn start(config: &ExportConfig) -> Result<Self, ExportError> {
+        let ExportConfig { endpoint, share: Share(share) } = config;
+        let endpoint = Endpoint::from_shared(endpoint.clone())
+            .and_then(|endpoint| endpoint.tls_config(ClientTlsConfig::new().with_native_roots()))
+            .map_err(ExportError::Endpoint)?;
+        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy();
+        let exporter = SpanExporter::builder()
+            .with_tonic()
+            .with_channel(channel)
+            .build()
+            .map_err(ExportError::Exporter)?;
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_sampler(Sampling::new(*share))
+            .with_resource(resource())
+            .build();
+        Ok(Self(provider))
+    }
+
+    /// What spans are begun with.
+    pub fn tracer(&self) -> Tracer {
+        Tracer::new(&self.0)
+    }
+
+    /// Sends what is left, within a limit, and nothing more.
+    pub async fn finish(self) {
+        let finishing = move || self.0.shutdown_with_timeout(FLUSH_TIMEOUT);
+        // It blocks, and the connection needs the runtime to go on.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(finishing).await {
+            tracing::warn!(%error, "the last traces may not have been sent");
+        }
+    }
+}
+
+fn resource() -> Resource {
+    let mut resource = Resource::builder();
+    if env::var_os("OTEL_SERVICE_NAME").is_none() {
+        resource = resource.with_service_name(env!("CARGO_PKG_NAME"));
+    }
+    let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    resource.with_attribute(version).build()
+}
+
+// === impl Share ===
+
+impl FromStr for Share {
+    type Err = InvalidShare;
+
+    fn from_str(text: &str) -> Result<Self, InvalidShare> {
+        let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+        share.map(Self).ok_or(InvalidShare)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_part_of_one() {
+        for (text, share) in [("0", 0.0), ("1", 1.0), ("0.25", 0.25), ("1e-3", 0.001)] {
+            assert_eq!(text.parse(), Ok(Share(share)));
+        }
+        for text in ["", "-0.1", "1.1", "NaN", "inf", "10%"] {
+            assert_eq!(text.parse::<Share>(), Err(InvalidShare), "{text}");
+        }
+    }
+}
