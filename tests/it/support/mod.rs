@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod certificates;
 pub(crate) mod cloud;
+pub(crate) mod collector;
 pub(crate) mod gateway;
 pub(crate) mod http2;
 pub(crate) mod program;
