@@ -42,9 +42,8 @@ async fn until(gateway: &Gateway, series: &[(String, f64)]) {
             yield_now().await;
         }
     };
-    if timeout(Duration::from_mins(1), settled).await.is_err() {
-        panic!("not {series:?}: {}", scrape(gateway).await);
-    }
+    let in_time = timeout(Duration::from_mins(1), settled).await.is_ok();
+    assert!(in_time, "not {series:?}: {}", scrape(gateway).await);
 }
 
 fn calls(method: &str, code: &str, error: &str) -> String {

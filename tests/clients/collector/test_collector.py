@@ -1,0 +1,104 @@
+"""The gateway's traces, as a real OpenTelemetry Collector understands them."""
+
+import json
+import tempfile
+import unittest
+
+import grpc
+
+from jobgate.v1 import jobs_pb2, jobs_pb2_grpc
+from servers import Collector, Upstream, serve, until
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+OF_GET, OF_WATCH, OF_OTHER = "00f067aa0ba902b7", "00f067aa0ba902b8", "00f067aa0ba902b9"
+GET, WATCH = (f"jobgate.v1.JobService/{method}" for method in ("GetJob", "WatchJob"))
+REQUEST = "GET /v1/{project_id}/jobs/{job_id}"
+
+
+def metadata(span):
+    return (("x-auth-token", "token"), ("traceparent", f"00-{TRACE}-{span}-01"))
+
+
+class Traces(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        """One call, two watches of one job to its end, and the end of the gateway."""
+        folder = tempfile.TemporaryDirectory(prefix="collector-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.upstream = upstream = Upstream()
+        cls.addClassCleanup(upstream.stop)
+        collector = Collector(folder.name)
+        cls.addClassCleanup(collector.stop)
+        gateway, address = serve(folder.name, upstream, collector)
+        cls.addClassCleanup(gateway.stop)
+        with grpc.insecure_channel(address) as channel:
+            stub = jobs_pb2_grpc.JobServiceStub(channel)
+            job = jobs_pb2.GetJobRequest(project_id="p", job_id="j")
+            stub.GetJob(job, metadata=metadata(OF_GET), timeout=60)
+            job = jobs_pb2.WatchJobRequest(project_id="p", job_id="j")
+            watches = [stub.WatchJob(job, metadata=metadata(of)) for of in (OF_WATCH, OF_OTHER)]
+            for watch in watches:
+                next(watch)
+            # A poll that began when both were there.
+            asked = len(upstream.requests)
+            until(lambda: len(upstream.requests) >= asked + 2, "it polls")
+            upstream.status = "SUCCESS"
+            for watch in watches:
+                for _ in watch:
+                    pass
+        assert gateway.stop() == 0, gateway.text()
+        cls.log = [json.loads(line) for line in gateway.text().splitlines()]
+        # The last of them were sent before the gateway ended.
+        count = 3 + len(upstream.requests)
+        until(lambda: len(collector.spans()) >= count, f"{count} spans")
+        cls.spans = collector.spans()
+
+    def named(self, name):
+        return [span for span in self.spans if span.name == name]
+
+    def test_a_call_is_a_part_of_its_callers_trace(self):
+        call, = self.named(GET)
+        self.assertEqual((call.trace, call.parent), (TRACE, OF_GET))
+        self.assertEqual((call.kind, call.status), ("Server", "Unset"))
+        self.assertEqual(call.attributes["rpc.method"], GET)
+        self.assertEqual(call.attributes["rpc.status_code"], "OK")
+        self.assertEqual({watch.parent for watch in self.named(WATCH)}, {OF_WATCH, OF_OTHER})
+
+    def test_a_request_is_a_part_of_the_call_and_says_so_upstream(self):
+        call, = self.named(GET)
+        request, = (span for span in self.named(REQUEST) if span.parent == call.id)
+        self.assertEqual((request.trace, request.kind), (TRACE, "Client"))
+        self.assertEqual(request.attributes["http.response.status_code"], "200")
+        sent = self.upstream.requests[0]["traceparent"]
+        self.assertEqual(sent, f"00-{TRACE}-{request.id}-01")
+
+    def test_every_request_upstream_is_a_span(self):
+        sent = {request["traceparent"].split("-")[2] for request in self.upstream.requests}
+        self.assertEqual(sent, {span.id for span in self.named(REQUEST)})
+
+    def test_a_poll_is_a_trace_of_its_own_and_names_its_watches(self):
+        watches = {watch.id for watch in self.named(WATCH)}
+        polls = self.named("poll")
+        self.assertTrue(polls)
+        for poll in polls:
+            self.assertEqual(poll.parent, "")
+            self.assertNotEqual(poll.trace, TRACE)
+            self.assertTrue(set(poll.links) <= watches, poll)
+            request, = (span for span in self.named(REQUEST) if span.parent == poll.id)
+            self.assertEqual(request.trace, poll.trace)
+        self.assertIn(watches, [set(poll.links) for poll in polls])
+
+    def test_the_log_names_the_same_spans(self):
+        logged = {
+            (line["trace_id"], line["span_id"])
+            for line in self.log if line["target"] == "jobgate::access"
+        }
+        calls = self.named(GET) + self.named(WATCH)
+        self.assertEqual(logged, {(call.trace, call.id) for call in calls})
+
+    def test_no_token_is_in_a_span(self):
+        self.assertNotIn("token", repr(self.spans))
+
+
+if __name__ == "__main__":
+    unittest.main()
