@@ -14,7 +14,7 @@ use crate::support::{
     Gateway, Reply, Upstream,
     account::Account,
     collector::Collector,
-    gateway::{channel, config},
+    gateway::{TOKEN, channel, config},
     get_job,
     program::{Server, jobgate},
     watch_job,
@@ -58,6 +58,7 @@ async fn a_request_is_a_part_of_the_call_and_the_call_of_its_callers_trace() {
     gateway.stopped().await;
     export.finish().await;
 
+    assert!(!format!("{:?}", collector.all()).contains(TOKEN));
     let [call, request] = [GET, REQUEST].map(|name| collector.named(name).remove(0));
     assert_eq!(collector.count(), 2);
     assert_eq!((call.trace.as_str(), call.parent.as_str()), (TRACE, CALLER));

@@ -55,6 +55,10 @@ impl Collector {
         Export::start(&ExportConfig { endpoint, share: share.parse().unwrap() }).unwrap()
     }
 
+    pub(crate) fn all(&self) -> Vec<Seen> {
+        self.spans.borrow().clone()
+    }
+
     /// The spans so far, by name, in the order of their arrival.
     pub(crate) fn named(&self, name: &str) -> Vec<Seen> {
         self.spans.borrow().iter().filter(|span| span.name == name).cloned().collect()
