@@ -222,8 +222,8 @@ async fn the_gateways_own_credentials_and_reloads_are_shown() {
     let reload = |outcome: &str| {
         format!("jobgate_reloads_total{{files=\"password\",outcome=\"{outcome}\"}}")
     };
-    let held = || "jobgate_credentials_held".to_owned();
-    until(&gateway, &[(held(), 1.0), (renewals("issued"), 1.0), (reload("ok"), 0.0)]).await;
+    let ready = || "jobgate_credentials_ready".to_owned();
+    until(&gateway, &[(ready(), 1.0), (renewals("issued"), 1.0), (reload("ok"), 0.0)]).await;
     let metrics = scrape(&gateway).await;
     let left = value(&metrics, "jobgate_credentials_time_left_seconds");
     let age = value(&metrics, "jobgate_credentials_age_seconds");
