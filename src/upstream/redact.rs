@@ -95,7 +95,10 @@ fn unescaped(text: &str) -> String {
 
 /// A word with everything from a URL's scheme on taken out.
 fn without_url(word: &str) -> String {
-    let Some(separator) = word.find("://") else {
+    // In JSON inside JSON, the slashes may be escaped.
+    let slashes = |after: &str| after.chars().filter(|c| *c != '\\').take(2).eq(['/', '/']);
+    let Some((separator, _)) = word.match_indices(':').find(|(at, _)| slashes(&word[at + 1..]))
+    else {
         return word.to_owned();
     };
     let scheme = word[..separator].bytes().rev().take_while(u8::is_ascii_alphanumeric).count();
@@ -118,6 +121,9 @@ mod tests {
             ("  two\r\n lines\u{1b}[31m ", Some("two lines [31m")),
             ("see https://10.0.0.1:8080/v1/x?y=z now", Some("see [url] now")),
             ("uri='http://iam/v3'", Some("uri='[url]")),
+            (r#"{"uri":"http:\/\/iam\/v3"}"#, Some(r#"{"uri":"[url]"#)),
+            (r"a:b:\\/\\/c", Some("a:[url]")),
+            (r"C:\a/b", Some(r"C:\a/b")),
             ("decrypt token fail: gAAAA-secret.", Some("decrypt token fail: [token].")),
             ("", None),
             (" \n ", None),
