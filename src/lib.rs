@@ -3,10 +3,13 @@
 //! [`server::bind`] opens the sockets of a gateway and [`server::Bound::run`] serves;
 //! [`simulator::bind`] does the same for a simulated cloud. Imports go one way: [`server`], then
 //! [`grpc`], then [`watch`], then [`upstream`], then [`job`] and [`signing`]. [`access`] stands beside
-//! [`watch`].
+//! [`watch`]. What is only there for `cargo fuzz` stands above them all.
 
 pub mod access;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod grpc;
 pub mod job;
 pub mod proto;

@@ -4,6 +4,8 @@
 //! is sent upstream; a watch is judged again whenever they change.
 
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod rules;
 mod san;
 mod token;

@@ -4,6 +4,8 @@ mod admission;
 mod convert;
 mod deadline;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod guard;
 mod overload;
 mod per_caller;

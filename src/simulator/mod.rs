@@ -7,6 +7,8 @@
 mod admission;
 mod api;
 mod faults;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod iam;
 mod identity;
 mod keys;

@@ -12,6 +12,8 @@ mod error_body;
 mod exchanges;
 mod fetch;
 mod flights;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod http;
 mod json;
 mod metrics;

@@ -190,7 +190,7 @@ fn question(login: &PasswordLogin, password: &str) -> Bytes {
 }
 
 /// The token in the answer, or why there is none.
-fn read(answer: &Response, password: &Secret) -> Result<Issued, FetchError> {
+pub(super) fn read(answer: &Response, password: &Secret) -> Result<Issued, FetchError> {
     if !answer.is_success() {
         let status = answer.status;
         let text = String::from_utf8_lossy(&answer.body);

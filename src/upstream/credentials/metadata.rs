@@ -129,7 +129,7 @@ impl Issuer for Metadata {
     }
 }
 
-fn read(answer: &Response) -> Result<Issued, FetchError> {
+pub(super) fn read(answer: &Response) -> Result<Issued, FetchError> {
     if !answer.is_success() {
         let status = answer.status;
         return Err(failed(format!(
