@@ -20,6 +20,9 @@ const WINDOW: usize = 16 << 10;
 /// How often a text may have been put into JSON inside JSON.
 const MAX_ESCAPES: usize = 3;
 
+/// How many spellings of secrets one text may have. In one with more, nothing is told.
+const MAX_SPELLINGS: usize = 8;
+
 /// A message on one line, without addresses or secrets, of at most [`MAX_MESSAGE`]
 /// bytes.
 pub(super) fn message(text: &str, secrets: &[Secret]) -> Option<String> {
@@ -48,28 +51,41 @@ fn line(text: &str, secrets: &[Secret], max: usize) -> Option<String> {
     Some(cut(&line, max).to_owned()).filter(|line| !line.is_empty())
 }
 
-/// The first piece of a text, with all secrets taken out.
+/// The first piece of a text, with all secrets taken out however JSON may spell them.
 fn without_secrets(text: &str, secrets: &[Secret]) -> String {
-    let mut text = Cow::Borrowed(text);
-    for secret in secrets {
-        text = Cow::Owned(without(&text, secret));
+    let mut clean = redacted(text, secrets);
+    // A secret may be there twice, and be spelled in two ways.
+    for _ in 0..MAX_SPELLINGS {
+        match unescaped_to_secrets(&clean, secrets) {
+            Some(plain) => clean = redacted(&plain, secrets),
+            None => return cut(&clean, WINDOW).to_owned(),
+        }
     }
-    text.into_owned()
+    String::new()
 }
 
-/// The first piece of a text, with a secret taken out however JSON may spell it.
-fn without(text: &str, secret: &Secret) -> String {
+/// The first piece of a text, with all secrets taken out that stand there letter by letter.
+fn redacted(text: &str, secrets: &[Secret]) -> String {
+    let mut text = Cow::Borrowed(text);
+    for secret in secrets {
+        text = Cow::Owned(secret.redact(&text, 2 * WINDOW));
+    }
+    cut(&text, 2 * WINDOW).to_owned()
+}
+
+/// A text with so many layers of JSON's escapes resolved that a secret is in it.
+fn unescaped_to_secrets(text: &str, secrets: &[Secret]) -> Option<String> {
     let mut plain = Cow::Borrowed(text);
     for _ in 0..MAX_ESCAPES {
-        if !cut(&plain, WINDOW).contains('\\') {
+        if !plain.contains('\\') {
             break;
         }
-        plain = Cow::Owned(unescaped(cut(&plain, 2 * WINDOW)));
-        if secret.is_in(&plain) {
-            return secret.redact(&plain, WINDOW);
+        plain = Cow::Owned(unescaped(&plain));
+        if secrets.iter().any(|secret| secret.is_in(&plain)) {
+            return Some(plain.into_owned());
         }
     }
-    secret.redact(text, WINDOW)
+    None
 }
 
 /// A text with JSON's escapes resolved; what is no escape stays.
@@ -78,11 +94,8 @@ fn unescaped(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\\') {
         plain.push_str(before);
-        let hex = after.strip_prefix('u').and_then(|after| after.get(..4));
-        let unicode =
-            hex.and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32);
-        let (char, len) = match (unicode, after.chars().next()) {
-            (Some(char), _) => (char, "u0000".len()),
+        let (char, len) = match (utf16(after), after.chars().next()) {
+            (Some(char), _) => (char, char.len_utf16() * r"u0000\".len() - 1),
             (None, Some(char @ ('/' | '"' | '\\'))) => (char, 1),
             (None, Some('n' | 'r' | 't' | 'b' | 'f')) => (' ', 1),
             (None, _) => ('\\', 0),
@@ -91,6 +104,18 @@ fn unescaped(text: &str) -> String {
         rest = &after[len..];
     }
     plain + rest
+}
+
+/// The character of an escape `u0000`, or of two with a backslash between them.
+fn utf16(text: &str) -> Option<char> {
+    let unit = |text: &str| {
+        let digits = text.strip_prefix('u')?.get(..4)?;
+        // A sign is none.
+        let digits = Some(digits).filter(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let second = text.get(5..).and_then(|rest| unit(rest.strip_prefix('\\')?));
+    char::decode_utf16([unit(text)?].into_iter().chain(second)).next()?.ok()
 }
 
 /// A word with everything from a URL's scheme on taken out.
@@ -141,10 +166,15 @@ mod tests {
             r#"{"t":"MII\/a+b=\"c\\d"}"#,
             r#"{"t":"MII\/a\u002bb\u003d\u0022c\u005Cd"}"#,
             r#"{"m":"{\"t\":\"MII\\/a\\u002bb=\\\"c\\\\d\"}"}"#,
+            // In all of them at once.
+            r#"MII/a+b="c\d and MII\/a+b=\"c\\d and MII\\\/a+b=\\\"c\\\\d"#,
         ] {
             let line = message(text, &token).unwrap();
             assert!(line.contains("[token]") && !line.contains("MII"), "{text}: {line}");
         }
+        let emoji = [Secret::new("p\u{1f600}ss".as_bytes())];
+        let line = message(r"no: p\ud83d\ude00ss", &emoji);
+        assert_eq!(line.as_deref(), Some("no: [token]"));
         let bytes = [Secret::new(b"caf\xe9-secret")];
         let body = String::from_utf8_lossy(b"no: caf\xe9-secret").into_owned();
         assert_eq!(message(&body, &bytes).as_deref(), Some("no: [token]"));
@@ -153,7 +183,15 @@ mod tests {
     #[test]
     fn text_with_odd_escapes_stays_as_it_is() {
         let token = [Secret::new(b"t0ken-t0ken")];
-        for text in [r"C:\new\table", r"\u12", r"\ud83d", r"\", r"a\é", r#"{"a":"b\/c"}"#] {
+        for text in [
+            r"C:\new\table",
+            r"\u12",
+            r"t\u+030ken-t0ken",
+            r"\ud83d",
+            r"\",
+            r"a\é",
+            r#"{"a":"b\/c"}"#,
+        ] {
             assert_eq!(message(text, &token).as_deref(), Some(text));
         }
     }
