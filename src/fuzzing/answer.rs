@@ -98,7 +98,7 @@ pub(super) fn tells_little(error: FetchError, path: &JobPath) -> Status {
         assert!((1..=max_message).contains(&message.len()), "{message}");
         assert!(!message.contains(char::is_control) && !has_address(message), "{message:?}");
     }
-    assert!(error.retry_after().is_none_or(|it| !it.is_zero() && it <= MAX_RETRY_AFTER));
+    assert!(error.retry_after.is_none_or(|it| !it.is_zero() && it <= MAX_RETRY_AFTER));
     // An excerpt stands there in quotes, in which characters that can't be seen are escaped.
     assert!(error.detail.len() <= max_message.max(4 * max_excerpt) + 128, "{}", error.detail);
     let status = Status::from(grpc::Error::Upstream { error: Arc::new(error), path: path.clone() });
