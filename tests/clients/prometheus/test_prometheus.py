@@ -93,7 +93,7 @@ class Scrapes(unittest.TestCase):
         self.finds(f'{series},http_response_status_code="429",error_type="429"}}', 1)
         self.finds(f'{series},http_response_status_code="502"}}', 1)
         self.finds('jobgate_upstream_fetches_total{reason="throttled"}', 1)
-        self.finds("jobgate_throttles_total", 1)
+        self.finds("jobgate_upstream_throttled_total", 1)
 
     def test_watches_and_the_process_are_there(self):
         self.finds("jobgate_watchers", 1)
