@@ -10,6 +10,7 @@ mod withdrawals;
 use std::{net::SocketAddr, time::Duration};
 
 use axum::Router;
+use futures_util::FutureExt as _;
 use hyper::rt::Executor;
 use hyper_util::server::conn::auto;
 use prometheus_client::registry::Registry;
@@ -74,10 +75,8 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
     fn execute(&self, call: F) {
         let open = self.activity.begin();
         let call = self.cutting.clone().run_until_cancelled_owned(call);
-        self.tasks.spawn(async move {
-            call.await;
-            drop(open);
-        });
+        // No async block: it would have the call twice, before and while it is awaited.
+        self.tasks.spawn(call.map(move |_| drop(open)));
     }
 }
 
