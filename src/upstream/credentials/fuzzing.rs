@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{iam, keeper::Issued, metadata, patience};
+use super::{iam, issuer::Issued, metadata, patience};
 use crate::upstream::{FetchError, secret::Secret, transport::Response};
 
 pub(in crate::upstream) fn read_iam(

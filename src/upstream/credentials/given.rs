@@ -2,7 +2,7 @@
 
 use super::{
     Pass,
-    keeper::{Issued, Issuer, NotIssued},
+    issuer::{Issued, Issuer, NotIssued},
     key::SigningKey,
     source::SecretSource,
 };

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Pass,
-    keeper::{Issued, Issuer, NotIssued},
+    issuer::{Issued, Issuer, NotIssued},
     source::SecretSource,
 };
 use crate::{

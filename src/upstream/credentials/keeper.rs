@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     Pass,
+    issuer::{Issued, Issuer, NotIssued},
     lease::Lease,
     ledger::{Choice, Ledger, Readiness, Verdict, Want},
     metrics::{self, Holding, Renewals},
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     files::Reloads,
-    telemetry::{TraceContext, Tracer},
+    telemetry::Tracer,
     upstream::{ErrorKind, FetchError},
 };
 
@@ -36,35 +37,6 @@ const UNKNOWN_END: Duration = Duration::from_hours(1);
 
 /// How long files are waited for when they are to be read again.
 const RELOADED: Duration = Duration::from_secs(1);
-
-/// Gives out passes.
-pub(super) trait Issuer: Send + 'static {
-    /// Whether asking again gives another pass.
-    const RENEWS: bool;
-
-    /// Asks once, as a part of `span`.
-    fn issue(
-        &mut self,
-        span: Option<&TraceContext>,
-    ) -> impl Future<Output = Result<Issued, NotIssued>> + Send;
-
-    /// Ready when what is asked with has changed.
-    fn changed(&mut self) -> impl Future<Output = ()> + Send;
-}
-
-/// What an issuer gives.
-pub(super) struct Issued {
-    pub(super) pass: Pass,
-    /// `None` if its end is not known, or it has none.
-    pub(super) lifetime: Option<Duration>,
-}
-
-/// Why it gives nothing.
-pub(super) struct NotIssued {
-    pub(super) error: FetchError,
-    /// How long it asks to wait.
-    pub(super) retry_after: Option<Duration>,
-}
 
 /// Keeps the gateway's credentials. Cheap to clone; the last clone ends it.
 #[derive(Clone)]
@@ -267,14 +239,6 @@ impl Grant {
     /// Whether others wait for what comes of this.
     pub(in crate::upstream) fn is_trial(&self) -> bool {
         self.trial.is_some()
-    }
-}
-
-// === impl NotIssued ===
-
-impl From<FetchError> for NotIssued {
-    fn from(error: FetchError) -> Self {
-        Self { error, retry_after: None }
     }
 }
 

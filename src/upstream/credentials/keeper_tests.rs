@@ -7,7 +7,10 @@ use futures_util::{FutureExt as _, future::join_all};
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::upstream::{credentials::key::SigningKey, secret::Secret, token::Token};
+use crate::{
+    telemetry::TraceContext,
+    upstream::{credentials::key::SigningKey, secret::Secret, token::Token},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 

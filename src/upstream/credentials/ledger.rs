@@ -16,7 +16,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{keeper::Issued, lease::Lease};
+use super::{issuer::Issued, lease::Lease};
 use crate::upstream::{ErrorKind, FetchError};
 
 /// How long no key is sent that was refused. The clouds lock a key after five wrong signatures in a

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{
     Pass,
     iam::lifetime,
-    keeper::{Issued, Issuer, NotIssued},
+    issuer::{Issued, Issuer, NotIssued},
     key::SigningKey,
 };
 use crate::{

@@ -7,6 +7,7 @@
 pub(super) mod fuzzing;
 mod given;
 mod iam;
+mod issuer;
 mod keeper;
 mod key;
 mod lease;
