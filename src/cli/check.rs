@@ -1,6 +1,6 @@
 //! `jobgate check`: whether a gateway with these options would work, without serving.
 
-use std::{env, os::unix::ffi::OsStrExt as _, time::Duration};
+use std::{env, num::NonZeroUsize, os::unix::ffi::OsStrExt as _, time::Duration};
 
 use clap::{CommandFactory as _, parser::ValueSource};
 use jobgate::{
@@ -63,7 +63,7 @@ impl Check {
         for option in options().into_iter().chain(secrets()) {
             print(&option)?;
         }
-        let config = serve.gateway().config()?;
+        let config = serve.gateway().config(NonZeroUsize::MIN)?;
         let project = project.or_else(|| own_project(&config.upstream.credentials));
         // Nobody knows what a cloud says to a signature for a project that it does not know.
         let aimless = project.is_none() && is_key(&config.upstream.credentials);

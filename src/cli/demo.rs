@@ -1,6 +1,6 @@
 //! `jobgate demo`: simulator and gateway in this process, and a backup job followed to its end.
 
-use std::{env, net::SocketAddr, path::Path, time::Duration};
+use std::{env, net::SocketAddr, num::NonZeroUsize, path::Path, time::Duration};
 
 use jobgate::{
     files::Reloads,
@@ -115,6 +115,7 @@ impl Stage {
             .map_err(|error| Error::Demo(error.to_string()))?;
         let bound = server::bind(server::Config {
             listen: free,
+            workers: NonZeroUsize::MIN,
             admin_listen: None,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(2),

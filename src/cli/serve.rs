@@ -1,6 +1,6 @@
 //! `jobgate serve`: the gateway.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, thread};
 
 use jobgate::{
     server,
@@ -41,12 +41,11 @@ impl Serve {
         // Whole, so that no flag is forgotten.
         let Self { gateway, workers, telemetry } = self;
         let traces = telemetry.start_log(console)?;
-        let config = gateway.config()?;
+        let workers = workers.or_else(|| thread::available_parallelism().ok());
+        let config = gateway.config(workers.unwrap_or(NonZeroUsize::MIN))?;
         let reload = config.reload.clone();
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        if let Some(workers) = workers {
-            runtime.worker_threads(workers.get());
-        }
+        // The first of the workers; the server starts the others.
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().map_err(Error::Runtime)?;
         let outcome = runtime.block_on(async {
             // From the start: by itself the signal would end the process.

@@ -11,8 +11,9 @@ mod connection;
 mod health;
 mod preface;
 pub mod tls;
+mod workers;
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use axum::{Router, body::Body, extract::Request};
 use prometheus_client::registry::Registry;
@@ -32,6 +33,7 @@ use self::{
     connection::{Connections, Protocol},
     health::Health,
     tls::Tls,
+    workers::Workers,
 };
 use crate::{
     access::Access,
@@ -47,6 +49,8 @@ use crate::{
 pub struct Config {
     /// Where gRPC is served.
     pub listen: SocketAddr,
+    /// The threads that serve. The runtime of the caller is one of them; more are started.
+    pub workers: NonZeroUsize,
     /// Where metrics, probes and plaintext health are served; `None` for nowhere.
     pub admin_listen: Option<SocketAddr>,
     /// How long the server still takes connections and calls once it is told to stop, and says
@@ -88,6 +92,9 @@ pub enum BindError {
     /// No caller could ever be known.
     #[error("all rules of --callers want certificates, which no client shows: add --tls-client-ca")]
     NobodyKnown,
+    /// The system has no more threads.
+    #[error("can't start the threads that serve")]
+    Threads(#[source] io::Error),
     /// The reflection service can't be built.
     #[error("can't set up server reflection")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -113,6 +120,7 @@ pub struct Prepared {
     tls: Option<Tls>,
     upstream: Upstream,
     jobs: grpc::Jobs,
+    workers: Workers,
 }
 
 /// A server with open sockets that does not serve yet.
@@ -142,8 +150,9 @@ pub async fn prepare(config: Config) -> Result<Prepared, BindError> {
     if !loopback && config.tls.is_none() {
         tracing::warn!("callers' tokens come in without TLS; fine if a mesh encrypts them");
     }
+    let workers = Workers::start(config.workers).map_err(BindError::Threads)?;
     let mut registry = Registry::default();
-    telemetry::register(&mut registry);
+    telemetry::register(&mut registry, workers.runtimes().cloned());
     config.reload.register(&mut registry);
     let tracer = &config.tracer;
     let calls = AccessLogLayer::new(CallMetrics::new(&mut registry), tracer.clone());
@@ -161,7 +170,7 @@ pub async fn prepare(config: Config) -> Result<Prepared, BindError> {
         None => None,
     };
     let jobs = grpc::Jobs::new(config.grpc, access, upstream.clone(), tracer, &mut registry);
-    Ok(Prepared { config, registry, calls, tls, upstream, jobs })
+    Ok(Prepared { config, registry, calls, tls, upstream, jobs, workers })
 }
 
 /// Prepares a server and opens its sockets.
@@ -234,14 +243,14 @@ impl Prepared {
 
     /// Opens the sockets.
     pub async fn bind(self) -> Result<Bound, BindError> {
-        let Self { config, mut registry, calls, tls, upstream, jobs } = self;
+        let Self { config, mut registry, calls, tls, upstream, jobs, workers } = self;
         let health = Health::new([grpc::SERVICE]);
         let (grpc, grpc_address) = listen(config.listen).await?;
         let admin = match config.admin_listen {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let connections = Connections::new(Protocol::Http2, tls, config.connections);
+        let connections = Connections::new(Protocol::Http2, tls, config.connections, Some(workers));
         connections.register(&mut registry);
         Ok(Bound {
             grpc,
@@ -285,7 +294,7 @@ impl Bound {
     /// Serves until `shutdown` is done, then drains for at most delay and timeout together.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let admin_address = self.admin_addr();
-        let admin = Connections::new(Protocol::Any, None, ConnectionLimits::none());
+        let admin = Connections::new(Protocol::Any, None, ConnectionLimits::none(), None);
         if let Some((listener, _)) = self.admin {
             admin.accept(listener, self.admin_routes);
         }

@@ -16,6 +16,7 @@ use prometheus_client::{
     metrics::{family::Family, histogram::Histogram, info::Info},
     registry::Registry,
 };
+use tokio::runtime::Handle;
 
 pub use self::{
     context::TraceContext,
@@ -37,11 +38,11 @@ pub fn durations<L: Clone + std::hash::Hash + Eq>() -> Durations<L> {
     Family::new_with_constructor(|| Histogram::new(BUCKETS))
 }
 
-/// Registers what is known of this process and program. Called within the runtime it tells of.
-pub fn register(registry: &mut Registry) {
+/// Registers what is known of this process and program, and of its runtimes.
+pub fn register(registry: &mut Registry, runtimes: impl IntoIterator<Item = Handle>) {
     let info = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("jobgate_build", "The program", info);
-    registry.register_collector(Box::new(runtime::Tasks::here()));
+    registry.register_collector(Box::new(runtime::Tasks(runtimes.into_iter().collect())));
     #[cfg(target_os = "linux")]
     registry.register_collector(Box::new(process::Process));
 }

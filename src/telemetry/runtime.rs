@@ -1,4 +1,4 @@
-//! What is known of the runtime when somebody asks.
+//! What is known of the runtimes when somebody asks.
 
 use std::fmt;
 
@@ -9,24 +9,17 @@ use prometheus_client::{
 };
 use tokio::runtime::Handle;
 
-/// The tasks of a runtime.
+/// The tasks of some runtimes.
 #[derive(Debug)]
-pub(super) struct Tasks(Handle);
+pub(super) struct Tasks(pub(super) Vec<Handle>);
 
 // === impl Tasks ===
 
-impl Tasks {
-    /// Those of the runtime that this is called in.
-    pub(super) fn here() -> Self {
-        Self(Handle::current())
-    }
-}
-
 impl Collector for Tasks {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let tasks = self.0.metrics().num_alive_tasks();
+        let tasks: usize = self.0.iter().map(|it| it.metrics().num_alive_tasks()).sum();
         let tasks = ConstGauge::new(u64::try_from(tasks).unwrap_or(u64::MAX));
-        let (name, help) = ("jobgate_tasks", "Tasks of the runtime that have not ended.");
+        let (name, help) = ("jobgate_tasks", "Tasks of the runtimes that have not ended.");
         tasks.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
     }
 }

@@ -6,7 +6,7 @@ mod limits;
 mod upstream;
 mod watch;
 
-use std::{net::SocketAddr, str::FromStr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, str::FromStr, time::Duration};
 
 use jobgate::{files::Reloads, grpc, server, telemetry::Tracer};
 
@@ -101,7 +101,7 @@ impl FromStr for AdminListen {
 
 impl Gateway {
     /// What the library is told.
-    pub(crate) fn config(self) -> Result<server::Config, UsageError> {
+    pub(crate) fn config(self, workers: NonZeroUsize) -> Result<server::Config, UsageError> {
         // Whole, so that no flag is forgotten.
         let Self {
             upstream,
@@ -120,6 +120,7 @@ impl Gateway {
         let (limits, connections) = limits.config();
         Ok(server::Config {
             listen,
+            workers,
             admin_listen,
             drain_delay: drain_delay.unwrap_or_default(),
             drain_timeout,

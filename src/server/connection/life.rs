@@ -194,7 +194,7 @@ mod tests {
     async fn a_drain_gives_a_handshake_its_grace_and_no_more() {
         let (_peer, stream) = tls::tests::half().await;
         let tls = Some(tls::tests::tls());
-        let Connections(ground) = &Connections::new(Protocol::Http2, tls, Limits::default());
+        let Connections(ground) = &Connections::new(Protocol::Http2, tls, Limits::default(), None);
         ground.draining.cancel();
         let life = ground.life(([127, 0, 0, 1], 1).into(), Router::new());
         let begun = Instant::now();

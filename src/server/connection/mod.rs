@@ -14,12 +14,15 @@ use futures_util::FutureExt as _;
 use hyper::rt::Executor;
 use hyper_util::server::conn::auto;
 use prometheus_client::registry::Registry;
-use tokio::{net::TcpListener, time::sleep};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::limits::Limits;
 use self::{activity::Activity, life::Life, metrics::Metrics};
-use super::tls::Tls;
+use super::{tls::Tls, workers::Workers};
 use crate::access::Certificate;
 
 /// How long to wait after a failure to accept, such as too many open files.
@@ -59,6 +62,8 @@ struct Ground {
     /// Those of all connections.
     calls: TaskTracker,
     metrics: Metrics,
+    /// Where they are served, if not all where they are accepted.
+    workers: Option<Workers>,
 }
 
 /// The calls of a connection: hyper runs each as a task of its own.
@@ -104,11 +109,16 @@ impl Drop for Connections {
 }
 
 impl Connections {
-    pub(super) fn new(protocol: Protocol, tls: Option<Tls>, limits: Limits) -> Self {
+    pub(super) fn new(
+        protocol: Protocol,
+        tls: Option<Tls>,
+        limits: Limits,
+        workers: Option<Workers>,
+    ) -> Self {
         let (draining, cutting) = (CancellationToken::new(), CancellationToken::new());
         let (tasks, calls) = (TaskTracker::new(), TaskTracker::new());
         let metrics = Metrics::default();
-        Self(Ground { protocol, tls, limits, draining, cutting, tasks, calls, metrics })
+        Self(Ground { protocol, tls, limits, draining, cutting, tasks, calls, metrics, workers })
     }
 
     /// Makes known how many there are.
@@ -169,11 +179,30 @@ impl Ground {
             }
             full = false;
             let _ = stream.set_nodelay(true);
-            let life = self.life(address, routes.clone());
-            let cutting = life.cutting.clone();
-            let living = life.begin(stream, self.tls.clone());
-            self.tasks.spawn(cutting.run_until_cancelled_owned(living));
+            self.serve(stream, address, routes.clone());
         }
+    }
+
+    /// Serves a connection, in a task of its own.
+    fn serve(&self, stream: TcpStream, address: SocketAddr, routes: Router) {
+        let life = self.life(address, routes);
+        let cutting = life.cutting.clone();
+        let tls = self.tls.clone();
+        let Some(workers) = &self.workers else {
+            self.tasks.spawn(cutting.run_until_cancelled_owned(life.begin(stream, tls)));
+            return;
+        };
+        let (runtime, seat) = workers.seat();
+        // Events of a socket go to the runtime that it belongs to.
+        let Ok(stream) = stream.into_std() else { return };
+        let moved = async move {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => life.begin(stream, tls).await,
+                Err(error) => tracing::warn!(%error, "can't serve a connection"),
+            }
+            drop(seat);
+        };
+        self.tasks.spawn_on(cutting.run_until_cancelled_owned(moved), runtime);
     }
 
     /// What a connection begins with.

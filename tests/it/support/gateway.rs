@@ -1,6 +1,6 @@
 //! A gateway in this process, and a client of it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use jobgate::{
@@ -36,6 +36,7 @@ pub(crate) struct Gateway {
 pub(crate) fn config(upstream: SocketAddr) -> server::Config {
     server::Config {
         listen: ([127, 0, 0, 1], 0).into(),
+        workers: NonZeroUsize::new(2).unwrap(),
         admin_listen: Some(([127, 0, 0, 1], 0).into()),
         drain_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(30),
