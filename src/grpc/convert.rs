@@ -9,26 +9,39 @@ use crate::{
 };
 
 /// Converts a job that is to be sent; `None` if it is too large for that.
-pub(super) fn job(job: &Job) -> Option<v1::Job> {
+pub(super) fn job(job: Job) -> Option<v1::Job> {
     Some(message(job)).filter(|message| message.encoded_len() <= MAX_MESSAGE)
 }
 
-fn message(job: &Job) -> v1::Job {
+fn message(job: Job) -> v1::Job {
+    // Whole, so that no field is forgotten.
+    let Job {
+        job_id,
+        job_type,
+        status,
+        status_text,
+        entities,
+        begin_time,
+        end_time,
+        error_code,
+        fail_reason,
+        sub_jobs,
+    } = job;
     v1::Job {
-        job_id: job.job_id.clone(),
-        job_type: job.job_type.clone(),
-        status: status(job.status).into(),
-        status_text: job.status_text.clone(),
-        entities: job.entities.clone(),
-        begin_time: job.begin_time.map(timestamp),
-        end_time: job.end_time.map(timestamp),
-        error_code: job.error_code.clone(),
-        fail_reason: job.fail_reason.clone(),
-        sub_jobs: job.sub_jobs.iter().map(message).collect(),
+        job_id,
+        job_type,
+        status: status_of(status).into(),
+        status_text,
+        entities,
+        begin_time: begin_time.map(timestamp),
+        end_time: end_time.map(timestamp),
+        error_code,
+        fail_reason,
+        sub_jobs: sub_jobs.into_iter().map(message).collect(),
     }
 }
 
-fn status(status: Status) -> v1::JobStatus {
+fn status_of(status: Status) -> v1::JobStatus {
     match status {
         Status::Unspecified => v1::JobStatus::Unspecified,
         Status::Init => v1::JobStatus::Init,

@@ -7,7 +7,7 @@ use crate::{job::Job, proto::v1};
 
 /// What a job is sent as; `None` if it is too large for that.
 pub(crate) fn message(job: &Job) -> Option<v1::Job> {
-    convert::job(job)
+    convert::job(job.clone())
 }
 
 pub(crate) fn timestamp(time: jiff::Timestamp) -> prost_types::Timestamp {

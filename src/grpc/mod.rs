@@ -116,7 +116,8 @@ impl Jobs {
         let fetched = self.upstream.fetch(&path, &credential, &trace, limit.answer).await;
         record.fetched(&fetched);
         match fetched.result {
-            Ok(job) => convert::job(&job).ok_or_else(|| {
+            // Mostly nobody else has it, and its texts need not be copied.
+            Ok(job) => convert::job(Arc::unwrap_or_clone(job)).ok_or_else(|| {
                 let error = FetchError::too_large(fetched.http_status, fetched.request_id);
                 Error::Upstream { error: Arc::new(error), path }
             }),

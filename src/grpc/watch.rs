@@ -46,7 +46,7 @@ pub(super) struct Watch {
 impl View {
     /// Makes the view of a job; `None` if it is too large to be sent.
     pub(super) fn of(job: &Job) -> Option<Self> {
-        let job = convert::job(job)?;
+        let job = convert::job(job.clone())?;
         let resume_token = resume_token(&job.encode_to_vec());
         let encoded = WatchJobResponse {
             event: Some(watch_job_response::Event::Job(job)),

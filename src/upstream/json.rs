@@ -4,7 +4,7 @@
 //! and needs no recursion for what nobody asked for. As with most readers, the last of two equal
 //! keys wins.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, fmt, mem};
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -12,8 +12,13 @@ use serde_json::value::RawValue;
 /// One JSON value that has not been looked into.
 pub(super) type Raw<'a> = &'a RawValue;
 
-/// One layer of a JSON object.
-pub(super) struct Object<'a>(BTreeMap<Cow<'a, str>, Raw<'a>>);
+/// One layer of a JSON object: its fields in the order of their keys, each key once.
+pub(super) struct Object<'a>(Vec<Field<'a>>);
+
+type Field<'a> = (Cow<'a, str>, Raw<'a>);
+
+/// How many fields a job has, and some more.
+const TYPICAL_FIELDS: usize = 12;
 
 struct List<'a>(Vec<Raw<'a>>);
 struct Key<'a>(Cow<'a, str>);
@@ -44,7 +49,8 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Raw<'a>> {
-        self.0.get(key).copied()
+        let at = self.0.binary_search_by(|(its, _)| (**its).cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| *value)
     }
 
     /// The text of a field; `None` if it is absent, null or blank.
@@ -53,14 +59,14 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn contains(&self, key: &str) -> bool {
-        self.0.contains_key(key)
+        self.get(key).is_some()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn into_fields(self) -> BTreeMap<Cow<'a, str>, Raw<'a>> {
+    pub(super) fn into_fields(self) -> Vec<Field<'a>> {
         self.0
     }
 
@@ -92,11 +98,19 @@ pub(super) fn type_of(raw: Raw<'_>) -> Type {
 /// Any value as text: a string's content, nothing for null, else the JSON without white space.
 pub(super) fn text(raw: Raw<'_>) -> Cow<'_, str> {
     match type_of(raw) {
-        Type::String => serde_json::from_str::<Key<'_>>(raw.get())
-            .map_or_else(|_| Cow::Borrowed(raw.get()), |key| key.0),
+        Type::String => string(raw.get()),
         Type::Null => Cow::Borrowed(""),
         Type::Bool | Type::Number => Cow::Borrowed(raw.get()),
         Type::List | Type::Object => compact(raw.get()),
+    }
+}
+
+/// The content of a string with its quotes.
+fn string(json: &str) -> Cow<'_, str> {
+    match json.get(1..json.len() - 1) {
+        // Without an escape, it is what it says.
+        Some(content) if !content.contains('\\') => Cow::Borrowed(content),
+        _ => serde_json::from_str::<Key<'_>>(json).map_or(Cow::Borrowed(json), |key| key.0),
     }
 }
 
@@ -130,10 +144,18 @@ impl<'de> Deserialize<'de> for Object<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = BTreeMap::new();
+                let mut fields: Vec<Field<'_>> = Vec::with_capacity(TYPICAL_FIELDS);
                 while let Some((Key(key), value)) = map.next_entry()? {
-                    fields.insert(key, value);
+                    fields.push((key, value));
                 }
+                fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+                fields.dedup_by(|later, earlier| {
+                    let same = later.0 == earlier.0;
+                    if same {
+                        mem::swap(later, earlier);
+                    }
+                    same
+                });
                 Ok(Object(fields))
             }
         }

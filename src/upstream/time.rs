@@ -1,5 +1,7 @@
 //! The times in the upstream's answers.
 
+use std::borrow::Cow;
+
 use jiff::{Timestamp, civil, tz::Offset};
 
 /// Reads a time leniently: RFC 3339 with any offset, a blank for the `T`, any number of digits of
@@ -17,9 +19,13 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
 }
 
 /// Drops the digits of a fraction after the ninth.
-fn nine_digits(text: &str) -> String {
+fn nine_digits(text: &str) -> Cow<'_, str> {
+    if text.len() < "2016-01-02T15:04:05.0123456789".len() {
+        return Cow::Borrowed(text);
+    }
     let mut digits = None;
-    text.chars()
+    let kept = text
+        .chars()
         .filter(|char| {
             digits = match (digits, char) {
                 (None, '.' | ',') => Some(0),
@@ -29,7 +35,8 @@ fn nine_digits(text: &str) -> String {
             };
             digits.is_none_or(|count| count <= 9)
         })
-        .collect()
+        .collect();
+    Cow::Owned(kept)
 }
 
 #[cfg(test)]
