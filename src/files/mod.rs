@@ -182,6 +182,23 @@ impl Reloads {
         });
         Ok(Live(receiver))
     }
+
+    /// The same, if there are any files: what is made of none never changes.
+    pub async fn follow_any<T, P>(
+        &self,
+        what: &'static str,
+        paths: Vec<PathBuf>,
+        parse: P,
+    ) -> Result<Live<T>, FileError>
+    where
+        T: Send + Sync + 'static,
+        P: Fn(&[File]) -> Result<T, FileError> + Send + 'static,
+    {
+        if paths.is_empty() {
+            return parse(&[]).map(Live::constant);
+        }
+        self.follow(what, paths, parse).await
+    }
 }
 
 // === impl Live ===

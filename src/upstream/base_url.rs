@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 
+use http::Uri;
+
 /// The address of an API, without the version and path of its calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
     text: Box<str>,
     authority: Box<str>,
     path: Box<str>,
+    origin: Uri,
     endpoint: (Box<str>, u16),
     exposed: bool,
 }
@@ -55,10 +58,13 @@ impl BaseUrl {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         };
+        let origin = Uri::builder().scheme(url.scheme()).authority(&*authority).path_and_query("/");
+        let origin = origin.build().map_err(|_| InvalidBaseUrl::NotAUrl)?;
         let port = url.port_or_known_default().ok_or(InvalidBaseUrl::NotAUrl)?;
         let address = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self {
             endpoint: (address.into(), port),
+            origin,
             text: url.as_str().trim_end_matches('/').into(),
             authority: authority.into(),
             path: url.path().trim_end_matches('/').into(),
@@ -69,6 +75,16 @@ impl BaseUrl {
     /// The address, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Scheme, host and port.
+    pub(super) fn origin(&self) -> &str {
+        self.text.strip_suffix(&*self.path).unwrap_or(&self.text)
+    }
+
+    /// The same, with the path `/`.
+    pub(super) fn uri(&self) -> Uri {
+        self.origin.clone()
     }
 
     /// Whether secrets that go there can be read on the way, unless something else encrypts them.

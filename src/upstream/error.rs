@@ -229,10 +229,14 @@ impl FetchError {
     }
 }
 
-/// An error and its causes on one line. reqwest's own text names the URL; ours need not.
-pub(super) fn chain(error: &reqwest::Error) -> String {
+/// An error's causes on one line. The library's own text may name the URL; ours need not.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = String::from("request failed");
-    let mut source = std::error::Error::source(error);
+    let mut source = match error.source() {
+        Some(source) => Some(source),
+        // It is the cause itself.
+        None => Some(error),
+    };
     while let Some(error) = source {
         text.push_str(": ");
         text.push_str(&error.to_string());

@@ -110,7 +110,7 @@ impl Exchange {
     pub(super) fn begin(
         &self,
         parent: Option<&TraceContext>,
-        url: &str,
+        url: impl FnOnce() -> String,
         attempts: u32,
     ) -> Running<'_> {
         let mut span = self.all.tracer.span(Kind::Client, self.target.name, parent);
@@ -118,7 +118,7 @@ impl Exchange {
             let Target { method, template, address, port, .. } = &*self.target;
             span.set("http.request.method", *method);
             span.set("url.template", *template);
-            span.set("url.full", url.to_owned());
+            span.set("url.full", url());
             span.set("server.address", address.to_string());
             span.set("server.port", i64::from(*port));
             if attempts > 0 {

@@ -1,16 +1,30 @@
 //! One attempt: one GET for a job, and what came back.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
+use http_body_util::Empty;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     BaseUrl, FetchError, Progress,
+    connector::Connector,
     credentials::Pass,
+    error::{ErrorKind, chain},
     exchanges::{Exchange, Exchanges},
-    transport::{Response, Transport},
+    pool::Pool,
+    transport::{self, Response, USER_AGENT},
 };
-use crate::{job::JobPath, telemetry::TraceContext};
+use crate::{
+    files::{File, FileError, Live, Reloads},
+    job::JobPath,
+    telemetry::TraceContext,
+};
 
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What one call takes upstream besides its credentials.
 #[derive(Clone, Debug, Default)]
@@ -32,9 +46,12 @@ pub struct Trace {
 /// The job API at its address.
 #[derive(Clone)]
 pub(super) struct Http {
-    transport: Transport,
+    pool: Live<Pool>,
     base: BaseUrl,
+    /// What the header `host` says.
+    host: Option<HeaderValue>,
     exchange: Exchange,
+    attempt_timeout: Duration,
 }
 
 // === impl Trace ===
@@ -55,9 +72,23 @@ pub fn new_request_id() -> HeaderValue {
 // === impl Http ===
 
 impl Http {
-    pub(super) fn new(base: BaseUrl, transport: Transport, exchanges: &Exchanges) -> Self {
+    /// Its connections are made anew when a file behind them changes.
+    pub(super) async fn new(
+        base: BaseUrl,
+        config: &transport::Config,
+        reloads: &Reloads,
+        exchanges: &Exchanges,
+    ) -> Result<Self, FileError> {
         let exchange = exchanges.of("GET /v1/{project_id}/jobs/{job_id}", &base);
-        Self { transport, base, exchange }
+        let host = HeaderValue::from_str(base.authority()).ok();
+        let (attempt_timeout, paths) = (config.attempt_timeout, config.files());
+        let (target, config) = (base.uri(), config.clone());
+        let make = move |files: &[File]| {
+            let (tls, via) = (config.trust(files)?, config.via(files)?);
+            Ok(Pool::new(Connector::new(target.clone(), tls, via, config.connect_timeout)))
+        };
+        let pool = reloads.follow_any("trust for the job API", paths, make).await?;
+        Ok(Self { pool, base, host, exchange, attempt_timeout })
     }
 
     /// Asks once for a job.
@@ -67,31 +98,64 @@ impl Http {
         pass: &Pass,
         trace: &Trace,
     ) -> Result<Response, FetchError> {
-        let path = format!("/v1/{}/jobs/{}", job.project_id(), job.job_id());
-        let url = format!("{}{path}", self.base.as_str());
+        let path = format!("{}/v1/{}/jobs/{}", self.base.path(), job.project_id(), job.job_id());
         let attempts = trace.progress.attempts().map_or(0, |attempts| attempts - 1);
-        let running = self.exchange.begin(trace.span.as_ref(), &url, attempts);
-        let mut headers = headers(trace);
+        let url = || format!("{}{path}", self.base.origin());
+        let running = self.exchange.begin(trace.span.as_ref(), url, attempts);
+        let mut headers = self.headers(trace);
         running.write(&mut headers);
         match pass {
             Pass::Token(token) => headers.extend(token.header().map(|it| (X_AUTH_TOKEN, it))),
             Pass::Key(key) => {
-                let path = format!("{}{path}", self.base.path());
                 headers.extend(key.sign(self.base.authority(), &path, job.project_id()));
             }
         }
-        let result = self.transport.exchange(|client| client.get(url).headers(headers)).await;
+        let result = self.exchange(path, headers).await;
         running.end(&result);
         result
     }
-}
 
-fn headers(trace: &Trace) -> HeaderMap {
-    let headers = [
-        (header::ACCEPT, Some(HeaderValue::from_static("application/json"))),
-        (HeaderName::from_static("x-request-id"), trace.request_id.clone()),
-        (HeaderName::from_static("traceparent"), trace.traceparent.clone()),
-        (HeaderName::from_static("tracestate"), trace.tracestate.clone()),
-    ];
-    headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    async fn exchange(&self, path: String, mut headers: HeaderMap) -> Result<Response, FetchError> {
+        let deadline = Instant::now() + self.attempt_timeout;
+        let pool = self.pool.current();
+        let mut uri = Uri::builder();
+        // Who asks in our place has to be told whom.
+        if let Some(via) = pool.connector().forward() {
+            uri = uri.scheme("http").authority(self.base.authority());
+            headers.extend(via.authorization.clone().map(|it| (header::PROXY_AUTHORIZATION, it)));
+        }
+        let unsendable = |error| FetchError::no_answer(ErrorKind::Internal, chain(&error));
+        let uri = uri.path_and_query(path).build().map_err(unsendable)?;
+        let mut request = Request::new(Empty::new());
+        (*request.uri_mut(), *request.headers_mut()) = (uri, headers);
+        let mut answer = match timeout_at(deadline, pool.send(request)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                return Err(FetchError::no_answer(ErrorKind::Unreachable, chain(&*error)));
+            }
+            Err(_) => return Err(transport::timed_out()),
+        };
+        let head = answer.take_head();
+        let response = head.with(&mut answer, deadline).await;
+        answer.finish();
+        response
+    }
+
+    fn headers(&self, trace: &Trace) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(12);
+        let fixed = [
+            (header::ACCEPT, HeaderValue::from_static("application/json")),
+            (header::USER_AGENT, HeaderValue::from_static(USER_AGENT)),
+        ];
+        headers.extend(fixed);
+        let of_the_call = [
+            (header::HOST, &self.host),
+            (X_REQUEST_ID, &trace.request_id),
+            (TRACEPARENT, &trace.traceparent),
+            (TRACESTATE, &trace.tracestate),
+        ];
+        let of_the_call = of_the_call.into_iter();
+        headers.extend(of_the_call.filter_map(|(name, value)| Some((name, value.clone()?))));
+        headers
+    }
 }

@@ -6,6 +6,7 @@
 mod answer;
 mod base_url;
 mod classify;
+mod connector;
 mod credentials;
 mod error;
 mod error_body;
@@ -19,6 +20,7 @@ mod json;
 mod metrics;
 mod oddity;
 mod outcome;
+mod pool;
 mod progress;
 mod protection;
 mod redact;
@@ -27,6 +29,7 @@ mod secret;
 mod time;
 mod token;
 mod transport;
+mod trust;
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,7 +49,8 @@ pub use self::{
     retry_after::MAX_RETRY_AFTER,
     secret::{InvalidSecret, Secret},
     token::{InvalidToken, Token},
-    transport::{Config as TransportConfig, HttpProxy, MAX_BODY, Tls, TlsVersion},
+    transport::{Config as TransportConfig, HttpProxy, MAX_BODY},
+    trust::{Tls, TlsVersion},
 };
 use self::{
     credentials::{Keeper, Whose},
@@ -163,7 +167,7 @@ impl Upstream {
             credentials.keep(&transport, transport_config, reloads, &exchanges, registry).await?;
         Ok(Self {
             own,
-            http: Http::new(base.clone(), transport, &exchanges),
+            http: Http::new(base.clone(), transport_config, reloads, &exchanges).await?,
             flights: Flights::new(),
             protection: Protection::new(*max_requests, registry),
             oddities,

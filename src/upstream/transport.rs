@@ -1,19 +1,28 @@
-//! The HTTP client: one request, and what came back of the answer. Trust, proxy and limits are here.
+//! How requests go out: trust, proxy, limits; and what came back of an answer.
+//!
+//! Jobs have connections of their own kind ([`super::http`]); all else goes by the client here.
 
 use std::{path::PathBuf, time::Duration};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header};
-use reqwest::{Certificate, Client, ClientBuilder, Identity, Proxy, RequestBuilder, redirect, tls};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use reqwest::{Client, ClientBuilder, Proxy, RequestBuilder, redirect};
 use secrecy::zeroize::Zeroizing;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::rustls::ClientConfig;
 
 use super::{
     BaseUrl, FetchError, SetupError,
+    connector::Via,
     error::{ErrorKind, chain},
     secret::Secret,
+    trust::{self, Tls},
 };
 use crate::files::{File, FileError, Live, Reloads};
+
+/// What the gateway calls itself.
+pub(super) const USER_AGENT: &str = concat!("jobgate/", env!("CARGO_PKG_VERSION"));
 
 /// The most bytes of a body that are read, after decompression.
 pub const MAX_BODY: usize = 4 << 20;
@@ -37,27 +46,6 @@ pub struct Config {
     pub proxy: Option<HttpProxy>,
 }
 
-/// TLS towards the upstream.
-#[derive(Clone, Debug, Default)]
-pub struct Tls {
-    /// The certificates that are trusted, in PEM; without, those of the system.
-    pub ca: Option<PathBuf>,
-    /// The gateway's own certificate chain and its key, in PEM.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// The oldest version that is spoken.
-    pub min_version: TlsVersion,
-}
-
-/// A version of TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TlsVersion {
-    /// TLS 1.2, RFC 5246.
-    #[default]
-    V1_2,
-    /// TLS 1.3, RFC 8446.
-    V1_3,
-}
-
 /// A proxy for all requests to the upstream and IAM.
 #[derive(Clone, Debug)]
 pub struct HttpProxy {
@@ -74,6 +62,20 @@ pub(super) struct Response {
     pub(super) body: Bytes,
     pub(super) end: End,
     pub(super) compressed: bool,
+}
+
+/// What comes before an answer's body.
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// The length of the body, if it is told before.
+    pub(super) announced: Option<u64>,
+}
+
+/// A body that is still to be read.
+pub(super) trait Body: Send {
+    /// The next piece; `None` at the end. Else, why there is none.
+    fn piece(&mut self) -> impl Future<Output = Result<Option<Bytes>, String>> + Send;
 }
 
 /// Where the reading of a body ended.
@@ -110,34 +112,64 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The files that it names.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let identity = self.tls.identity.clone().map(|(chain, key)| [chain, key]);
+        let credentials = self.proxy.as_ref().and_then(|proxy| proxy.credentials.clone());
+        let ca = self.tls.ca.iter().cloned();
+        ca.chain(identity.into_iter().flatten()).chain(credentials).collect()
+    }
+
+    /// TLS by those files.
+    pub(super) fn trust(&self, files: &[File]) -> Result<ClientConfig, FileError> {
+        let mut files = files.iter();
+        let ca = self.tls.ca.as_ref().and_then(|_| files.next());
+        let identity =
+            self.tls.identity.as_ref().and_then(|_| Some((files.next()?, files.next()?)));
+        trust::client_config(ca, identity, self.tls.min_version)
+    }
+
+    /// The proxy by those files.
+    pub(super) fn via(&self, files: &[File]) -> Result<Option<Via>, FileError> {
+        let Some(HttpProxy { url, credentials }) = &self.proxy else {
+            return Ok(None);
+        };
+        let authorization = match credentials.as_ref().and_then(|_| files.last()) {
+            Some(file) => Some(basic_auth(file)?),
+            None => None,
+        };
+        Ok(Some(Via { proxy: url.uri(), authorization }))
+    }
+}
+
+fn basic_auth(file: &File) -> Result<HeaderValue, FileError> {
+    let secret = Secret::line(&file.bytes).map_err(|invalid| FileError::content(file, &invalid))?;
+    if !secret.bytes().contains(&b':') {
+        return Err(FileError::content(file, &"is not user:password"));
+    }
+    let value = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(secret.bytes())));
+    let mut value =
+        HeaderValue::from_str(&value).map_err(|error| FileError::content(file, &error))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 // === impl Transport ===
 
 impl Transport {
     /// The client for the upstream. It is made anew when one of its files changes.
     pub(super) async fn new(config: &Config, reloads: &Reloads) -> Result<Self, SetupError> {
-        let Config { attempt_timeout, tls, proxy, .. } = config.clone();
-        let identity = tls.identity.clone().map(|(chain, key)| [chain, key]);
-        let credentials = proxy.as_ref().and_then(|proxy| proxy.credentials.clone());
-        let paths: Vec<_> = tls
-            .ca
-            .iter()
-            .cloned()
-            .chain(identity.into_iter().flatten())
-            .chain(credentials)
-            .collect();
-        let config = config.clone();
-        let client = if paths.is_empty() {
-            Live::constant(builder(&config, &[])?.build().map_err(SetupError::Client)?)
-        } else {
-            let make = move |files: &[File]| {
-                let client = builder(&config, files)?.build();
-                // Of a pair that is none, the key is at fault as often as not.
-                let key =
-                    config.tls.identity.is_some().then(|| usize::from(config.tls.ca.is_some()) + 1);
-                client.map_err(|error| wrong(files.get(key.unwrap_or(0)), &chain(&error)))
-            };
-            reloads.follow("trust for the upstream", paths, make).await?
+        let (attempt_timeout, paths, config) =
+            (config.attempt_timeout, config.files(), config.clone());
+        let make = move |files: &[File]| {
+            let client = builder(&config, files)?.build();
+            client.map_err(|error| FileError::Content {
+                path: "HTTP client".into(),
+                problem: chain(&error),
+            })
         };
+        let client = reloads.follow_any("trust for the upstream", paths, make).await?;
         Ok(Self { client, attempt_timeout })
     }
 
@@ -148,43 +180,61 @@ impl Transport {
     }
 
     /// Asks once.
-    ///
-    /// The status of an error says enough without its body, or with the first piece of it: such an
-    /// answer comes back even if it was cut. A success is nothing without all of its body.
     pub(super) async fn exchange(
         &self,
         request: impl FnOnce(&Client) -> RequestBuilder,
     ) -> Result<Response, FetchError> {
         let deadline = Instant::now() + self.attempt_timeout;
         let sending = request(&self.client.current()).send();
-        let response = match timeout_at(deadline, sending).await {
+        let mut response = match timeout_at(deadline, sending).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 return Err(FetchError::no_answer(ErrorKind::Unreachable, chain(&error)));
             }
-            Err(_) => return Err(self.timed_out()),
+            Err(_) => return Err(timed_out()),
         };
-        let status = response.status();
-        let headers = response.headers().clone();
+        let announced = response.content_length();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let head = Head { status, headers, announced };
+        head.with(&mut response, deadline).await
+    }
+}
+
+impl Body for reqwest::Response {
+    async fn piece(&mut self) -> Result<Option<Bytes>, String> {
+        self.chunk().await.map_err(|error| chain(&error))
+    }
+}
+
+// === impl Head ===
+
+impl Head {
+    /// The answer with as much of its body as there is until the deadline, and as is wanted.
+    ///
+    /// The status of an error says enough without its body, or with the first piece of it: such an
+    /// answer comes back even if it was cut. A success is nothing without all of its body.
+    pub(super) async fn with(
+        self,
+        body: &mut impl Body,
+        deadline: Instant,
+    ) -> Result<Response, FetchError> {
+        let Self { status, headers, announced } = self;
         let cap = if status.is_success() { MAX_BODY } else { MAX_ERROR_BODY };
-        let (body, end) = read(response, cap, deadline).await;
+        let announced = announced.and_then(|length| usize::try_from(length).ok());
+        let (body, end) = match announced {
+            Some(length) if status.is_success() && length > cap => (Bytes::new(), End::TooLarge),
+            _ => read(body, cap, deadline).await,
+        };
         match end {
             End::Cut(why) if status.is_success() => {
                 return Err(FetchError::no_answer(ErrorKind::Unreachable, why));
             }
-            End::TimedOut if status.is_success() => return Err(self.timed_out()),
+            End::TimedOut if status.is_success() => return Err(timed_out()),
             _ => {}
         }
         let compressed = headers.contains_key(header::CONTENT_ENCODING);
         let (body, end) = if is_gzip(&headers) { gunzip(body, end, cap) } else { (body, end) };
         Ok(Response { status: status.as_u16(), headers, body, end, compressed })
-    }
-
-    fn timed_out(&self) -> FetchError {
-        FetchError::no_answer(
-            ErrorKind::Timeout,
-            format!("no complete answer within {:?}", self.attempt_timeout),
-        )
     }
 }
 
@@ -208,78 +258,53 @@ fn basic(connect_timeout: Duration) -> ClientBuilder {
         .pool_idle_timeout(Duration::from_mins(1))
         .pool_max_idle_per_host(MAX_IDLE)
         .tcp_nodelay(true)
-        .user_agent(concat!("jobgate/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
 }
 
-/// A client by the configuration. The files are those it names, in the order CA, certificate, key,
-/// credentials of the proxy.
+/// A client by the configuration. The files are those of [`Config::files`].
 fn builder(config: &Config, files: &[File]) -> Result<ClientBuilder, FileError> {
-    let Config { attempt_timeout: _, connect_timeout, tls, proxy } = config;
-    let mut files = files.iter();
-    let mut builder = basic(*connect_timeout).tls_version_min(match tls.min_version {
-        TlsVersion::V1_2 => tls::Version::TLS_1_2,
-        TlsVersion::V1_3 => tls::Version::TLS_1_3,
-    });
-    if let Some(file) = tls.ca.as_ref().and_then(|_| files.next()) {
-        let certificates = Certificate::from_pem_bundle(&file.bytes)
-            .map_err(|error| FileError::content(file, &chain(&error)))?;
-        if certificates.is_empty() {
-            return Err(FileError::content(file, &"has no certificate in PEM"));
-        }
-        builder = builder.tls_certs_only(certificates);
-    }
-    let identity = tls.identity.as_ref().and_then(|_| Some((files.next()?, files.next()?)));
-    if let Some((certificates, key)) = identity {
-        let pem = Zeroizing::new([&key.bytes[..], b"\n", &certificates.bytes[..]].concat());
-        let identity = Identity::from_pem(&pem)
-            .map_err(|error| FileError::content(certificates, &chain(&error)))?;
-        builder = builder.identity(identity);
-    }
-    if let Some(HttpProxy { url, credentials }) = proxy {
-        let mut proxy = Proxy::all(url.as_str()).map_err(|error| wrong(None, &chain(&error)))?;
-        if let Some(file) = credentials.as_ref().and_then(|_| files.next()) {
-            let secret =
-                Secret::line(&file.bytes).map_err(|invalid| FileError::content(file, &invalid))?;
-            let text = secret.text();
-            let (user, password) = text
-                .split_once(':')
-                .ok_or_else(|| FileError::content(file, &"is not user:password"))?;
-            proxy = proxy.basic_auth(user, password);
+    let mut builder = basic(config.connect_timeout).tls_backend_preconfigured(config.trust(files)?);
+    if let Some(Via { proxy, authorization }) = config.via(files)? {
+        let mut proxy = Proxy::all(proxy.to_string())
+            .map_err(|error| FileError::Content { path: "proxy".into(), problem: chain(&error) })?;
+        if let Some(authorization) = authorization {
+            proxy = proxy.custom_http_auth(authorization);
         }
         builder = builder.proxy(proxy);
     }
     Ok(builder)
 }
 
-fn wrong(file: Option<&File>, problem: &str) -> FileError {
-    let path = file.map(|file| file.path.clone()).unwrap_or_default();
-    FileError::Content { path, problem: problem.to_owned() }
+/// There was no answer in the time of an attempt.
+pub(super) fn timed_out() -> FetchError {
+    let detail = "no complete answer in the time of an attempt";
+    FetchError::no_answer(ErrorKind::Timeout, detail.to_owned())
 }
 
 /// Reads a body up to the cap, and not a byte further than the piece that passes it.
-async fn read(mut response: reqwest::Response, cap: usize, deadline: Instant) -> (Bytes, End) {
-    let announced = response.content_length().unwrap_or(0);
-    if response.status().is_success()
-        && usize::try_from(announced).is_ok_and(|announced| announced > cap)
-    {
-        return (Bytes::new(), End::TooLarge);
-    }
-    let mut body = BytesMut::new();
+async fn read(body: &mut impl Body, cap: usize, deadline: Instant) -> (Bytes, End) {
+    // Most bodies come in one piece, which need not be copied.
+    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
     let end = loop {
-        match timeout_at(deadline, response.chunk()).await {
+        let piece = match timeout_at(deadline, body.piece()).await {
             Err(_) => break End::TimedOut,
-            Ok(Err(error)) => break End::Cut(chain(&error)),
+            Ok(Err(why)) => break End::Cut(why),
             Ok(Ok(None)) => break End::Complete,
-            Ok(Ok(Some(piece))) => {
-                let room = cap - body.len();
-                body.extend_from_slice(&piece[..piece.len().min(room)]);
-                if piece.len() > room {
-                    break End::TooLarge;
-                }
-            }
+            Ok(Ok(Some(piece))) => piece,
+        };
+        let room = cap - first.len() - all.len();
+        let fits = piece.slice(..piece.len().min(room));
+        if first.is_empty() && all.is_empty() {
+            first = fits;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&fits);
+        }
+        if piece.len() > room {
+            break End::TooLarge;
         }
     };
-    (body.freeze(), end)
+    (if all.is_empty() { first } else { all.freeze() }, end)
 }
 
 fn is_gzip(headers: &HeaderMap) -> bool {

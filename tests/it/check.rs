@@ -132,7 +132,7 @@ async fn files_that_are_not_good_are_named() {
         (format!("{login} --iam-password-file /no/such/file"), "can't read /no/such/file"),
         (format!("{login} --iam-password-file {empty}"), "is empty"),
         (format!("{login} --iam-password-file {lines}"), "is not one line of text"),
-        (format!("--upstream-ca {lines}"), "has no certificate in PEM"),
+        (format!("--upstream-ca {lines}"), "there is no certificate in PEM"),
         (format!("--upstream-client-cert {lines} --upstream-client-key {lines}"), lines.as_str()),
         (
             format!("--upstream-proxy http://p --upstream-proxy-credentials-file {empty}"),

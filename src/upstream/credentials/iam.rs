@@ -156,7 +156,7 @@ impl Issuer for Iam {
         };
         let url = format!("{}/v3/auth/tokens", self.login.url.as_str());
         let body = question(&self.login, &password.text());
-        let running = self.exchange.begin(span, &url, 0);
+        let running = self.exchange.begin(span, || url.clone(), 0);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         running.write(&mut headers);

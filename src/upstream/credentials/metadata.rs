@@ -83,7 +83,7 @@ impl Metadata {
         span: Option<&TraceContext>,
     ) -> Result<Option<HeaderValue>, FetchError> {
         let url = format!("{}{SESSION_PATH}", self.url.as_str());
-        let running = self.sessions.begin(span, &url, 0);
+        let running = self.sessions.begin(span, || url.clone(), 0);
         let answer = self
             .transport
             .exchange(|client| client.put(url).header("x-metadata-token-ttl-seconds", SESSION_TTL))
@@ -109,7 +109,7 @@ impl Issuer for Metadata {
     async fn issue(&mut self, span: Option<&TraceContext>) -> Result<Issued, NotIssued> {
         let session = self.session(span).await?;
         let url = format!("{}{KEY_PATH}", self.url.as_str());
-        let running = self.keys.begin(span, &url, 0);
+        let running = self.keys.begin(span, || url.clone(), 0);
         let answer = self
             .transport
             .exchange(|client| {

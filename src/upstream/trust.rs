@@ -1,0 +1,121 @@
+//! TLS towards the upstream: whom the gateway trusts, and how it shows itself.
+
+use std::{path::PathBuf, sync::Arc};
+
+use rustls_platform_verifier::Verifier;
+use tokio_rustls::rustls::{
+    self, ClientConfig, RootCertStore, SupportedProtocolVersion,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    version::TLS13,
+};
+
+use crate::files::{File, FileError};
+
+/// TLS towards the upstream.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// The certificates that are trusted, in PEM; without, those of the system.
+    pub ca: Option<PathBuf>,
+    /// The gateway's own certificate chain and its key, in PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2, RFC 5246.
+    #[default]
+    V1_2,
+    /// TLS 1.3, RFC 8446.
+    V1_3,
+}
+
+// === impl TlsVersion ===
+
+impl TlsVersion {
+    fn and_later(self) -> &'static [&'static SupportedProtocolVersion] {
+        match self {
+            Self::V1_2 => rustls::ALL_VERSIONS,
+            Self::V1_3 => NEWEST_VERSION,
+        }
+    }
+}
+
+static NEWEST_VERSION: &[&SupportedProtocolVersion] = &[&TLS13];
+
+/// What is made of the files: trust, and the certificate and key that are shown.
+pub(super) fn client_config(
+    ca: Option<&File>,
+    identity: Option<(&File, &File)>,
+    min_version: TlsVersion,
+) -> Result<ClientConfig, FileError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match ca {
+        Some(ca) => WebPkiServerVerifier::builder_with_provider(roots(ca)?, Arc::clone(&provider))
+            .build()
+            .map_err(|error| FileError::content(ca, &error))?,
+        None => Arc::new(system(&provider)?),
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(min_version.and_later())
+        .map_err(|error| nowhere(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let Some((chain, key)) = identity else {
+        return Ok(builder.with_no_client_auth());
+    };
+    // The parser's own words may quote the file.
+    let private_key = PrivateKeyDer::from_pem_slice(&key.bytes)
+        .map_err(|_| FileError::content(key, &"there is no readable private key in PEM"))?;
+    // Of a pair that is none, the key is at fault as often as not.
+    builder
+        .with_client_auth_cert(certificates(chain)?, private_key)
+        .map_err(|error| FileError::content(key, &error))
+}
+
+fn roots(file: &File) -> Result<Arc<RootCertStore>, FileError> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(file)? {
+        roots.add(authority).map_err(|error| FileError::content(file, &error))?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// The trust of the system.
+fn system(provider: &Arc<CryptoProvider>) -> Result<Verifier, FileError> {
+    Verifier::new(Arc::clone(provider)).map_err(|error| nowhere(&error))
+}
+
+/// All certificates of a file, of which there must be one at least.
+fn certificates(file: &File) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.bytes).collect();
+    let all =
+        all.map_err(|_| FileError::content(file, &"there is a certificate that is no PEM"))?;
+    if all.is_empty() {
+        return Err(FileError::content(file, &"there is no certificate in PEM"));
+    }
+    Ok(all)
+}
+
+/// A problem of no file in particular.
+fn nowhere(error: &rustls::Error) -> FileError {
+    FileError::Content { path: PathBuf::from("TLS"), problem: error.to_string() }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A configuration that needs no files.
+    pub(in crate::upstream) fn trusting(roots: RootCertStore) -> ClientConfig {
+        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    }
+}
