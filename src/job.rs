@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows JSON, HTTP or gRPC. Values of these types are already checked.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -18,8 +18,8 @@ pub const MAX_DEPTH: usize = 32;
 /// meaning of a URL path it is put into.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct JobPath {
-    project_id: Box<str>,
-    job_id: Box<str>,
+    project_id: Arc<str>,
+    job_id: Arc<str>,
 }
 
 /// A field of a request that is no id, and why.

@@ -59,9 +59,9 @@ impl Upstream {
             if attempt.sent {
                 attempts += 1;
                 if faults > 0 {
-                    self.protection.retried(attempt.result.is_ok());
+                    self.0.protection.retried(attempt.result.is_ok());
                 } else if !query.trace.repetition {
-                    self.protection.earn_retries();
+                    self.0.protection.earn_retries();
                 }
             }
             let Err(error) = &attempt.result else {
@@ -81,7 +81,7 @@ impl Upstream {
                 .flatten()
                 .map(|wait| error.retry_after.unwrap_or_default().max(wait))
                 .filter(|wait| *wait <= MAX_WAIT && Instant::now() + *wait < terms.now().deadline)
-                .filter(|_| terms.now().repeats && self.protection.allows_retry());
+                .filter(|_| terms.now().repeats && self.0.protection.allows_retry());
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => break attempt,
@@ -188,12 +188,12 @@ impl Upstream {
     /// Asks once, when it may.
     async fn ask(&self, query: &Query, pass: &Pass, terms: &Terms) -> Attempt {
         let Query { path, credential, lane, trace } = query;
-        let passage = match self.protection.admit(credential, *lane, terms.now().deadline).await {
+        let passage = match self.0.protection.admit(credential, *lane, terms.now().deadline).await {
             Ok(passage) => passage,
             Err(error) => return Attempt::not_sent(error),
         };
         trace.progress.sends();
-        let response = match self.http.get(path, pass, trace).await {
+        let response = match self.0.http.get(path, pass, trace).await {
             Ok(response) => response,
             Err(no_answer) => {
                 let no_answer = Arc::new(no_answer);
@@ -206,7 +206,7 @@ impl Upstream {
         let mut oddities = Oddities::default();
         let result = outcome::read(&response, path, secrets, &mut oddities).map_err(Arc::new);
         passage.ended(credential, result.as_ref().err());
-        self.oddities.count(&oddities);
+        self.0.oddities.count(&oddities);
         let request_id = match &result {
             Ok(_) => outcome::request_id(&response, secrets),
             Err(error) => error.answer.as_ref().and_then(|answer| answer.request_id.clone()),

@@ -196,7 +196,9 @@ impl<'de> Deserialize<'de> for Key<'de> {
             }
 
             fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Key(String::from_utf8_lossy(bytes)))
+                // Faster, and mostly enough.
+                let text = str::from_utf8(bytes).map(Cow::Borrowed);
+                Ok(Key(text.unwrap_or_else(|_| String::from_utf8_lossy(bytes))))
             }
 
             fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {

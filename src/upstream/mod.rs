@@ -114,7 +114,9 @@ pub struct Fetched {
 
 /// The REST API. Cheap to clone.
 #[derive(Clone)]
-pub struct Upstream {
+pub struct Upstream(Arc<Parts>);
+
+struct Parts {
     http: Http,
     own: Option<Keeper>,
     flights: Flights<(JobPath, Credential), Fetched>,
@@ -165,29 +167,29 @@ impl Upstream {
         let transport = Transport::new(transport_config, reloads).await?;
         let own =
             credentials.keep(&transport, transport_config, reloads, &exchanges, registry).await?;
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             own,
             http: Http::new(base.clone(), transport_config, reloads, &exchanges).await?,
             flights: Flights::new(),
             protection: Protection::new(*max_requests, registry),
             oddities,
             metrics: FetchMetrics::new(registry),
-        })
+        })))
     }
 
     /// The gateway's own credential; `None` if callers bring theirs.
     pub fn own_credential(&self) -> Option<Credential> {
-        self.own.clone().map(|keeper| Credential(Whose::Gateway(keeper)))
+        self.0.own.clone().map(|keeper| Credential(Whose::Gateway(keeper)))
     }
 
     /// Whether there are credentials to ask with.
     pub fn readiness(&self) -> Readiness {
-        self.own.as_ref().map_or(Readiness::Ready, Keeper::readiness)
+        self.0.own.as_ref().map_or(Readiness::Ready, Keeper::readiness)
     }
 
     /// The next readiness that is another than `last`.
     pub async fn readiness_after(&self, last: Readiness) -> Readiness {
-        match &self.own {
+        match &self.0.own {
             Some(own) => own.readiness_after(last).await,
             None => std::future::pending().await,
         }
@@ -222,7 +224,7 @@ impl Upstream {
     /// Why nothing should be polled with this credential at present, and for how long: the upstream
     /// asked for it, or throttles. [`Upstream::fetch`] asks all the same, if at a lower rate.
     pub fn paused(&self, credential: &Credential) -> Option<Arc<FetchError>> {
-        self.protection.paused(credential)
+        self.0.protection.paused(credential)
     }
 
     async fn join(
@@ -239,16 +241,16 @@ impl Upstream {
             let (this, query) =
                 (self.clone(), Query { path, credential, lane, trace: trace.clone() });
             async move {
-                let counted = this.metrics.begin();
+                let counted = this.0.metrics.begin();
                 let fetched = this.fetch_alone(&query, &terms).await;
                 counted.end(&fetched.result);
                 fetched
             }
         };
         let wish = Wish { deadline, repeats: !trace.repetition };
-        let (fetched, shared) = self.flights.join(key.clone(), wish, start).await;
+        let (fetched, shared) = self.0.flights.join(key.clone(), wish, start).await;
         if shared {
-            self.metrics.shared();
+            self.0.metrics.shared();
         }
         Fetched { shared, ..fetched }
     }

@@ -1,6 +1,6 @@
 //! An HTTP answer read as a job or an error.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
@@ -32,10 +32,13 @@ pub(super) fn read(
     if response.compressed {
         oddities.saw(Oddity::BodyCompressed);
     }
-    let text = String::from_utf8_lossy(&response.body);
-    if matches!(text, std::borrow::Cow::Owned(_)) {
-        oddities.saw(Oddity::BodyNotUtf8);
-    }
+    let text = match str::from_utf8(&response.body) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            oddities.saw(Oddity::BodyNotUtf8);
+            String::from_utf8_lossy(&response.body)
+        }
+    };
     let object = Object::parse(&text);
     if !(200..=299).contains(&response.status) {
         return Err(error(response, object.as_ref(), &text, secrets));
