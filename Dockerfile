@@ -1,16 +1,25 @@
 # syntax=docker/dockerfile:1
 
-# Built with the compiler that rust-toolchain.toml names.
-FROM rust:1.95-bookworm AS build
+# The compiler that rust-toolchain.toml names. With that file beside it, rustup would fetch clippy and rustfmt as well.
+FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
-COPY Cargo.toml Cargo.lock rust-toolchain.toml build.rs ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY proto proto
 COPY src src
-RUN cargo build --release --locked --bin jobgate
+# The builder keeps the crates, and what is made of them. cargo goes by times of files, and another checkout may have
+# been built here since ours was written: so our own files are new.
+RUN --mount=type=cache,sharing=locked,target=/usr/local/cargo/registry \
+    --mount=type=cache,sharing=locked,target=/src/target \
+    find build.rs proto src -exec touch {} + \
+    && cargo build --release --locked --bin jobgate \
+    && cp target/release/jobgate /jobgate
 
 # glibc, CA certificates and nothing else: no shell, no package manager, not root.
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /src/target/release/jobgate /usr/local/bin/jobgate
+LABEL org.opencontainers.image.title="jobgate" \
+      org.opencontainers.image.description="A gRPC gateway to the job-status API of Huawei-family clouds" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /jobgate /usr/local/bin/jobgate
 ENV JOBGATE_LISTEN=0.0.0.0:50051 \
     JOBGATE_ADMIN_LISTEN=0.0.0.0:9090 \
     JOBGATE_LOG_FORMAT=json
