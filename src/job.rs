@@ -115,7 +115,7 @@ impl fmt::Debug for JobPath {
     }
 }
 
-fn parse_id(field: &'static str, text: &str) -> Result<Box<str>, InvalidId> {
+fn parse_id(field: &'static str, text: &str) -> Result<Arc<str>, InvalidId> {
     match IdProblem::of(text) {
         Some(problem) => Err(InvalidId { field, problem }),
         None => Ok(text.into()),

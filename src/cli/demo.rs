@@ -136,6 +136,7 @@ impl Stage {
             },
             tls: None,
             callers: None,
+            web: None,
             reload: Reloads::new(Duration::from_secs(10)),
             tracer: Tracer::default(),
         })

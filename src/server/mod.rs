@@ -11,6 +11,7 @@ mod connection;
 mod health;
 mod preface;
 pub mod tls;
+pub mod web;
 mod workers;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
@@ -33,6 +34,7 @@ use self::{
     connection::{Connections, Protocol},
     health::Health,
     tls::Tls,
+    web::{Origins, WebLayer},
     workers::Workers,
 };
 use crate::{
@@ -68,6 +70,8 @@ pub struct Config {
     pub tls: Option<tls::Config>,
     /// The rules on who may ask about what; `None` for no rules.
     pub callers: Option<PathBuf>,
+    /// Whose pages may call by gRPC-Web; `None` for no gRPC-Web.
+    pub web: Option<Origins>,
     /// When files are looked at again.
     pub reload: Reloads,
     /// What spans are begun with.
@@ -98,6 +102,12 @@ pub enum BindError {
     /// The reflection service can't be built.
     #[error("can't set up server reflection")]
     Reflection(#[source] tonic_reflection::server::Error),
+    /// Any page that somebody opens could use the gateway's own credentials.
+    #[error(
+        "any page in a browser that reaches this gateway could use its own credentials: name the \
+         origins in place of *, or add --tls-client-ca or --callers"
+    )]
+    AnyPage,
     /// Anybody could use the gateway's own credentials.
     #[error(
         "on {address}, whoever reaches it could use the gateway's own credentials: add \
@@ -147,6 +157,9 @@ pub async fn prepare(config: Config) -> Result<Prepared, BindError> {
     if lends && !loopback && !config.authenticates() {
         return Err(BindError::Unprotected { address: config.listen });
     }
+    if lends && config.web == Some(Origins::Any) && !config.authenticates() {
+        return Err(BindError::AnyPage);
+    }
     if !loopback && config.tls.is_none() {
         tracing::warn!("callers' tokens come in without TLS; fine if a mesh encrypts them");
     }
@@ -192,6 +205,7 @@ fn grpc_routes(
     health: &Health,
     timeout: Duration,
     calls: AccessLogLayer,
+    web: Option<&Origins>,
 ) -> Result<Router, BindError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -202,12 +216,17 @@ fn grpc_routes(
         .add_service(health.service())
         .add_service(reflection().build_v1().map_err(BindError::Reflection)?)
         .add_service(reflection().build_v1alpha().map_err(BindError::Reflection)?);
-    Ok(layered(routes.into_axum_router(), timeout, calls))
+    Ok(layered(routes.into_axum_router(), timeout, calls, web))
 }
 
 /// What surrounds every call.
-fn layered(routes: Router, timeout: Duration, calls: AccessLogLayer) -> Router {
-    routes
+fn layered(
+    routes: Router,
+    timeout: Duration,
+    calls: AccessLogLayer,
+    web: Option<&Origins>,
+) -> Router {
+    let routes = routes
         .fallback(async |request: Request| {
             CallRecord::of(request.extensions()).refuse::<Body>(&grpc::Error::MethodNotImplemented)
         })
@@ -216,12 +235,17 @@ fn layered(routes: Router, timeout: Duration, calls: AccessLogLayer) -> Router {
         // A panic is one call's misfortune, not the connection's.
         .layer(CatchPanicLayer::custom(panicked))
         // The call is logged and counted whatever happens further in.
-        .layer(calls)
-        // Outermost, so that nothing further in can print a token.
-        .layer(SetSensitiveRequestHeadersLayer::new([
-            http::HeaderName::from_static("x-auth-token"),
-            http::header::AUTHORIZATION,
-        ]))
+        .layer(calls);
+    // Around the log, which knows gRPC alone.
+    let routes = match web {
+        Some(origins) => routes.layer(WebLayer::new(origins)),
+        None => routes,
+    };
+    // Outermost, so that nothing further in can print a token.
+    routes.layer(SetSensitiveRequestHeadersLayer::new([
+        http::HeaderName::from_static("x-auth-token"),
+        http::header::AUTHORIZATION,
+    ]))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
@@ -250,12 +274,24 @@ impl Prepared {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let connections = Connections::new(Protocol::Http2, tls, config.connections, Some(workers));
+        let protocol = match (&config.web, &tls) {
+            // Without TLS browsers speak HTTP/1.1 only.
+            (Some(_), None) => Protocol::Any,
+            (Some(_), Some(_)) | (None, _) => Protocol::Http2,
+        };
+        let connections =
+            Connections::new(protocol, tls, config.connections, Some(workers));
         connections.register(&mut registry);
         Ok(Bound {
             grpc,
             grpc_address,
-            grpc_routes: grpc_routes(&jobs, &health, config.grpc.timeout, calls)?,
+            grpc_routes: grpc_routes(
+                &jobs,
+                &health,
+                config.grpc.timeout,
+                calls,
+                config.web.as_ref(),
+            )?,
             connections,
             admin,
             admin_routes: admin::routes(&health, registry),
@@ -350,7 +386,7 @@ mod tests {
         let calls =
             AccessLogLayer::new(CallMetrics::new(&mut Registry::default()), Tracer::default());
         let routes = Router::new().route("/x", panics);
-        let routes = layered(routes, Duration::from_secs(30), calls);
+        let routes = layered(routes, Duration::from_secs(30), calls, None);
         for _ in 0..2 {
             let request = Request::post("/x").body(Body::empty()).unwrap();
             let response = routes.clone().oneshot(request).await.unwrap();

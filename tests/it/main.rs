@@ -12,6 +12,7 @@ mod drain;
 mod egress;
 mod egress_tls;
 mod faults;
+mod grpc_web;
 mod half_answers;
 mod health;
 mod history;

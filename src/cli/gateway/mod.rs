@@ -5,6 +5,7 @@ mod inbound;
 mod limits;
 mod upstream;
 mod watch;
+mod web;
 
 use std::{net::SocketAddr, num::NonZeroUsize, str::FromStr, time::Duration};
 
@@ -17,6 +18,7 @@ use self::{
     limits::{Limit, LimitArgs},
     upstream::UpstreamArgs,
     watch::WatchArgs,
+    web::WebArgs,
 };
 use super::{duration, error::UsageError};
 
@@ -41,6 +43,9 @@ pub(crate) struct Gateway {
 
     #[command(flatten)]
     inbound: InboundArgs,
+
+    #[command(flatten)]
+    web: WebArgs,
 
     #[command(flatten)]
     credentials: CredentialArgs,
@@ -108,6 +113,7 @@ impl Gateway {
             listen,
             admin_listen: AdminListen(admin_listen),
             inbound,
+            web,
             credentials,
             reload_interval,
             timeout,
@@ -117,6 +123,7 @@ impl Gateway {
             watch,
         } = self;
         let (tls, callers) = inbound.config();
+        let web = web.config();
         let (limits, connections) = limits.config();
         Ok(server::Config {
             listen,
@@ -129,6 +136,7 @@ impl Gateway {
             upstream: upstream.config(credentials.config()?),
             tls,
             callers,
+            web,
             reload: Reloads::new(reload_interval),
             tracer: Tracer::default(),
         })

@@ -4,11 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use axum::Router;
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::conn::auto::Builder,
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, server::conn::auto::Builder, service::TowerToHyperService};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep, sleep_until, timeout},
@@ -20,6 +16,7 @@ use tower::{ServiceExt as _, service_fn};
 use super::{
     Caller, Calls, Limits,
     activity::Activity,
+    http1,
     metrics::{End, Metrics},
     withdrawals::Withdrawals,
 };
@@ -32,7 +29,7 @@ use crate::{
 };
 
 /// How long a peer may take to say what it speaks, or over HTTP/1.1 what it wants.
-const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a drain waits for the first words of a peer that may just have come.
 const DRAIN_GRACE: Duration = Duration::from_millis(500);
@@ -46,6 +43,7 @@ pub(super) struct Life {
     pub(super) caller: Caller,
     pub(super) routes: Router,
     pub(super) builder: Builder<Calls>,
+    pub(super) calls: Calls,
     pub(super) activity: Activity,
     pub(super) limits: Limits,
     pub(super) draining: CancellationToken,
@@ -91,7 +89,17 @@ impl Life {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Self { caller, routes, builder, activity, limits, draining, cutting, metrics } = self;
+        let Self {
+            caller,
+            routes,
+            builder,
+            calls: open,
+            activity,
+            limits,
+            draining,
+            cutting,
+            metrics,
+        } = self;
         let address = caller.address;
         let aged_at = limits.age().map(|age| Instant::now() + age);
         let peer = Peer { address: address.ip(), until: aged_at.map(|at| at + limits.grace) };
@@ -103,11 +111,12 @@ impl Life {
             }
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(caller.clone());
+            let call = http1::begin(&request, &open);
             let (unanswered, answering) = (calls.begin(), routes.clone().oneshot(request));
             async move {
                 let answer = answering.await;
                 unanswered.answered();
-                answer
+                answer.map(|answer| http1::hold(answer, call))
             }
         });
         // The library's keepalive says GOAWAY to a peer that is gone, and waits until it is written.
@@ -156,11 +165,6 @@ impl Life {
             }
         }
     }
-}
-
-/// Limits what HTTP/1.1 has of its own.
-pub(super) fn limit_http1<E>(builder: &mut Builder<E>) {
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PREFACE_TIMEOUT);
 }
 
 /// Ready once the peer has been silent for too long from the start.

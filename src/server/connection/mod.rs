@@ -1,6 +1,7 @@
 //! The connections of one listener: accepted, served, and ended in order.
 
 mod activity;
+mod http1;
 mod http2;
 mod life;
 mod limits;
@@ -66,7 +67,7 @@ struct Ground {
     workers: Option<Workers>,
 }
 
-/// The calls of a connection: hyper runs each as a task of its own.
+/// The calls of a connection: over HTTP/2, hyper runs each as a task of its own.
 #[derive(Clone)]
 struct Calls {
     cutting: CancellationToken,
@@ -215,7 +216,8 @@ impl Ground {
         Life {
             caller: Caller { address, certificate: None, cutting: self.cutting.clone() },
             routes,
-            builder: builder(self.protocol, calls, &limits),
+            builder: builder(self.protocol, calls.clone(), &limits),
+            calls,
             activity,
             limits,
             draining: self.draining.clone(),
@@ -227,7 +229,7 @@ impl Ground {
 
 fn builder(protocol: Protocol, calls: Calls, limits: &Limits) -> auto::Builder<Calls> {
     let mut builder = auto::Builder::new(calls);
-    life::limit_http1(&mut builder);
+    http1::limit(&mut builder);
     http2::limit(&mut builder, limits);
     match protocol {
         Protocol::Any => builder,

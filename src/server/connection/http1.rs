@@ -1,0 +1,104 @@
+//! What a peer may do on an HTTP/1.1 connection, and how its calls are counted.
+//!
+//! There is one call at a time. The library reads no further than its buffer while one is under way,
+//! so requests that are sent ahead wait in it or with the peer.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::body::{Body, Bytes};
+use http::{Request, Response, Version};
+use http_body::{Frame, SizeHint};
+use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::{Calls, activity::Open, life::PREFACE_TIMEOUT};
+
+/// The most bytes of a call's head, as over HTTP/2.
+const MAX_HEADERS: usize = 64 << 10;
+
+/// The most headers of a call. Browsers send about twenty.
+const MAX_HEADER_COUNT: usize = 64;
+
+/// A call that is no task of its own. Dropped, it is over.
+pub(super) struct Call {
+    _open: Open,
+    _counted: TaskTrackerToken,
+}
+
+/// The body of an answer, with the call that it belongs to.
+struct Held {
+    body: Body,
+    _call: Call,
+}
+
+/// Sets the limits. The time for a head is also the longest that a connection waits for its next
+/// call.
+pub(super) fn limit<E>(builder: &mut Builder<E>) {
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PREFACE_TIMEOUT)
+        .max_buf_size(MAX_HEADERS)
+        .max_headers(MAX_HEADER_COUNT);
+}
+
+/// Begins to count a call; `None` if it is a task, which counts itself.
+pub(super) fn begin<B>(request: &Request<B>, calls: &Calls) -> Option<Call> {
+    (request.version() < Version::HTTP_2)
+        .then(|| Call { _open: calls.activity.begin(), _counted: calls.tasks.token() })
+}
+
+/// Counts a call until the last of its answer has been sent.
+pub(super) fn hold(answer: Response<Body>, call: Option<Call>) -> Response<Body> {
+    match call {
+        Some(call) => answer.map(|body| Body::new(Held { body, _call: call })),
+        None => answer,
+    }
+}
+
+// === impl Held ===
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use tokio::{io::AsyncWriteExt as _, time::Instant};
+
+    use super::*;
+    use crate::server::connection::{Connections, Limits, Protocol};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_end_has_its_time() {
+        for text in ["GET / HTTP/1.1\r\nhost: a-name-of-some-length\r\n", "GET "] {
+            let (mut peer, stream) = tokio::io::duplex(1 << 10);
+            peer.write_all(text.as_bytes()).await.unwrap();
+            let Connections(ground) = &Connections::new(Protocol::Any, None, Limits::default());
+            let life = ground.life(([127, 0, 0, 1], 1).into(), Router::new());
+            let begun = Instant::now();
+            life.begin(stream, None).await;
+            assert_eq!(begun.elapsed().as_secs(), PREFACE_TIMEOUT.as_secs(), "{text}");
+        }
+    }
+}
