@@ -137,6 +137,7 @@ impl Stage {
             tls: None,
             callers: None,
             web: None,
+            ui: None,
             reload: Reloads::new(Duration::from_secs(10)),
             tracer: Tracer::default(),
         })

@@ -11,6 +11,7 @@ mod connection;
 mod health;
 mod preface;
 pub mod tls;
+pub mod ui;
 pub mod web;
 mod workers;
 
@@ -72,6 +73,8 @@ pub struct Config {
     pub callers: Option<PathBuf>,
     /// Whose pages may call by gRPC-Web; `None` for no gRPC-Web.
     pub web: Option<Origins>,
+    /// The page at the admin port; `None` for no page.
+    pub ui: Option<ui::Config>,
     /// When files are looked at again.
     pub reload: Reloads,
     /// What spans are begun with.
@@ -279,6 +282,9 @@ impl Prepared {
             (Some(_), None) => Protocol::Any,
             (Some(_), Some(_)) | (None, _) => Protocol::Http2,
         };
+        let page = config
+            .ui
+            .map(|ui| ui::routes(ui, config.web.as_ref(), grpc_address.port(), tls.is_some()));
         let connections =
             Connections::new(protocol, tls, config.connections, Some(workers));
         connections.register(&mut registry);
@@ -294,7 +300,7 @@ impl Prepared {
             )?,
             connections,
             admin,
-            admin_routes: admin::routes(&health, registry),
+            admin_routes: admin::routes(&health, registry).merge(page.unwrap_or_default()),
             drain_delay: config.drain_delay,
             drain_timeout: config.drain_timeout,
             health,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod access_keys;
+mod admin_ui;
 mod answers;
 mod callers;
 mod check;

@@ -123,7 +123,7 @@ impl Gateway {
             watch,
         } = self;
         let (tls, callers) = inbound.config();
-        let web = web.config();
+        let (web, ui) = web.config(admin_listen.is_some())?;
         let (limits, connections) = limits.config();
         Ok(server::Config {
             listen,
@@ -137,6 +137,7 @@ impl Gateway {
             tls,
             callers,
             web,
+            ui,
             reload: Reloads::new(reload_interval),
             tracer: Tracer::default(),
         })

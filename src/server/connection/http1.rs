@@ -94,7 +94,7 @@ mod tests {
         for text in ["GET / HTTP/1.1\r\nhost: a-name-of-some-length\r\n", "GET "] {
             let (mut peer, stream) = tokio::io::duplex(1 << 10);
             peer.write_all(text.as_bytes()).await.unwrap();
-            let Connections(ground) = &Connections::new(Protocol::Any, None, Limits::default());
+            let Connections(ground) = &Connections::new(Protocol::Any, None, Limits::default(), None);
             let life = ground.life(([127, 0, 0, 1], 1).into(), Router::new());
             let begun = Instant::now();
             life.begin(stream, None).await;

@@ -59,6 +59,7 @@ pub(crate) fn config(upstream: SocketAddr) -> server::Config {
         tls: None,
         callers: None,
         web: None,
+        ui: None,
         // Only when it is told.
         reload: Reloads::new(Duration::from_hours(1)),
         tracer: Tracer::default(),
