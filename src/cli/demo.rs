@@ -4,7 +4,8 @@ use std::{env, net::SocketAddr, num::NonZeroUsize, path::Path, time::Duration};
 
 use jobgate::{
     files::Reloads,
-    grpc, server,
+    grpc,
+    server::{self, ui, web::Origins},
     simulator::{self, Script},
     telemetry::Tracer,
     upstream::{self, BaseUrl},
@@ -44,6 +45,8 @@ pub(crate) struct Demo {
 struct Stage {
     rest: SocketAddr,
     gateway: SocketAddr,
+    /// The page, if it can be looked at before all ends.
+    page: Option<SocketAddr>,
     stops: [oneshot::Sender<()>; 2],
     tasks: [JoinHandle<()>; 2],
 }
@@ -57,7 +60,7 @@ impl Demo {
         let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
         runtime.block_on(async {
             let mut signals = signals::Signals::listen()?;
-            let stage = Stage::set().await?;
+            let stage = Stage::set(keep).await?;
             let job_id = start_backup(stage.rest).await.map_err(Error::Demo)?;
             let exit = tokio::select! {
                 exit = play(&stage, &job_id, console) => exit?,
@@ -106,7 +109,7 @@ async fn start_backup(rest: SocketAddr) -> Result<String, String> {
 // === impl Stage ===
 
 impl Stage {
-    async fn set() -> Result<Self, Error> {
+    async fn set(keep: bool) -> Result<Self, Error> {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let script = Script::builtin()?;
         let simulator = simulator::bind(simulator::Config { listen: free, script }).await?;
@@ -116,7 +119,7 @@ impl Stage {
         let bound = server::bind(server::Config {
             listen: free,
             workers: NonZeroUsize::MIN,
-            admin_listen: None,
+            admin_listen: keep.then_some(free),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(2),
             connections: server::ConnectionLimits::default(),
@@ -136,13 +139,14 @@ impl Stage {
             },
             tls: None,
             callers: None,
-            web: None,
-            ui: None,
+            // There is nothing here but what the simulator makes up.
+            web: keep.then_some(Origins::Any),
+            ui: keep.then(ui::Config::default),
             reload: Reloads::new(Duration::from_secs(10)),
             tracer: Tracer::default(),
         })
         .await?;
-        let gateway = bound.local_addr();
+        let (gateway, page) = (bound.local_addr(), bound.admin_addr());
         let (stop_rest, rest_stopped) = oneshot::channel();
         let (stop_gateway, gateway_stopped) = oneshot::channel();
         let serving_rest = tokio::spawn(async move {
@@ -150,12 +154,12 @@ impl Stage {
         });
         let serving_grpc = tokio::spawn(bound.run(async { drop(gateway_stopped.await) }));
         let (stops, tasks) = ([stop_gateway, stop_rest], [serving_grpc, serving_rest]);
-        Ok(Self { rest, gateway, stops, tasks })
+        Ok(Self { rest, gateway, page, stops, tasks })
     }
 
     /// The commands with which one can go on.
     fn commands(&self, job_id: &str, running: bool) -> String {
-        let Self { rest, gateway, .. } = self;
+        let Self { rest, gateway, page, .. } = self;
         let program = program();
         let first = if running {
             "Go on with these, and end with Ctrl-C:"
@@ -164,6 +168,10 @@ impl Stage {
         };
         let get = r#"{"project_id":"demo","job_id":"odd"}"#;
         let watch = format!(r#"{{"project_id":"{PROJECT}","job_id":"{job_id}"}}"#);
+        let page = page.map(|page| {
+            format!("\n\nIn a browser, with the token {TOKEN}: http://{page}/ui#{PROJECT}/{job_id}")
+        });
+        let page = page.unwrap_or_default();
         format!(
             "\n{first}\n\n\
              export JOBGATE_TOKEN={TOKEN} JOBGATE_PROJECT={PROJECT} \
@@ -177,7 +185,7 @@ impl Stage {
              {gateway} jobgate.v1.JobService/WatchJob\n\n\
              curl -H 'X-Auth-Token: {TOKEN}' http://{rest}/v1/{PROJECT}/jobs/{job_id}\n\
              curl -H 'X-Auth-Token: {TOKEN}' http://{rest}/v2/{PROJECT}/cloudbackups \\\n  \
-             -d '{BACKUP}'"
+             -d '{BACKUP}'{page}"
         )
     }
 

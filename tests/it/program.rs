@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use jobgate::proto::v1::job_service_client::JobServiceClient;
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpStream,
+    sync::Notify,
+};
 
-use crate::support::{
-    Reply, Upstream, becomes,
-    gateway::channel,
-    get_job,
-    program::{SECRET, Server, Simulator, jobgate, output, send},
+use crate::{
+    health::http_get,
+    support::{
+        Reply, Upstream, becomes,
+        gateway::channel,
+        get_job,
+        program::{SECRET, Server, Simulator, jobgate, output, send},
+    },
 };
 
 #[tokio::test]
@@ -111,6 +118,24 @@ async fn the_demo_ends_by_itself_with_the_job() {
     for part in ["bksUploadData", "SUCCESS", "jobgate get", "grpcurl", "curl"] {
         assert!(stdout.contains(part), "{stdout}");
     }
+}
+
+#[tokio::test]
+async fn the_demo_that_is_kept_has_a_page() {
+    let mut demo = jobgate(&["demo", "--keep"]).spawn().unwrap();
+    let mut stdout = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let page = loop {
+        let line = stdout.next_line().await.unwrap().expect("it names the page");
+        if let Some((_, page)) = line.split_once("In a browser, with the token demo-token: http://")
+        {
+            break page.to_owned();
+        }
+    };
+    let (address, job) = page.split_once("/ui#demo/").unwrap();
+    assert!(!job.is_empty());
+    assert_eq!(http_get(address.parse().unwrap(), "/ui").await.0, 200);
+    send(&demo, "-TERM");
+    assert!(demo.wait().await.unwrap().success());
 }
 
 #[tokio::test]
