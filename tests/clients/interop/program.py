@@ -1,0 +1,98 @@
+"""Starts a stack's program, answers what it asks, and notes what it says."""
+
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import threading
+
+from servers import Servers
+
+HERE = pathlib.Path(__file__).parent
+
+# Only a fault reaches it.
+LIMIT = 300
+
+LINE = re.compile(r"(ok|failed|unsupported) (\w+)(?:: (.*))?")
+
+
+class Stack:
+    """One gRPC implementation of one language."""
+
+    def __init__(self, folder, name, title):
+        self.folder, self.name, self.title = folder, name, title
+        self.version = ""
+
+    def ask_version(self):
+        run = [self.folder / "run", self.name, "version"]
+        self.version = subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+    def play(self, scenarios):
+        """Has the program play the scenarios: by name, what it said and why."""
+        with tempfile.TemporaryDirectory() as folder:
+            servers = Servers(folder)
+            try:
+                return self.play_on(servers, scenarios, folder)
+            finally:
+                servers.stop()
+
+    def play_on(self, servers, scenarios, folder):
+        token = f"token-of-{self.name}"
+        environment = {
+            **os.environ,
+            "JOBGATE_ADDRESS": servers.gateway.address,
+            "JOBGATE_AGING_ADDRESS": servers.aging.address,
+            "JOBGATE_TLS_ADDRESS": servers.secure.address,
+            "JOBGATE_CA": servers.ca,
+            "JOBGATE_TOKEN": token,
+            "JOBGATE_TABLES": str(HERE),
+        }
+        errors = pathlib.Path(folder, "errors")
+        with errors.open("w") as stderr:
+            program = subprocess.Popen(
+                [self.folder / "run", self.name, *scenarios], env=environment, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+            )
+        timer = threading.Timer(LIMIT, program.kill)
+        timer.start()
+        try:
+            results = talk(program, servers, token)
+        finally:
+            timer.cancel()
+            program.kill()
+            code = program.wait()
+        if results.get("goaway", ("",))[0] == "ok":
+            ended = servers.aging.metric('jobgate_connections_ended_total{by="age"}')
+            if not ended:
+                results["goaway"] = ("failed", "no connection was ended")
+        wrong = "; ".join(servers.complaints(token))
+        last = errors.read_text().strip()[-2000:]
+        for name in scenarios:
+            if name not in results:
+                results[name] = ("failed", f"nothing was said of it; the end was {code}\n{last}")
+            elif wrong and results[name][0] == "ok":
+                results[name] = ("failed", wrong)
+        return results
+
+
+def talk(program, servers, token):
+    """Reads lines to the end, and answers those that ask something."""
+    results = {}
+    for line in program.stdout:
+        line = line.strip()
+        found = LINE.fullmatch(line)
+        if found:
+            results[found[2]] = (found[1], found[3] or "")
+            continue
+        if line == "restart":
+            servers.restart()
+            answer = "restarted"
+        elif line == "backup":
+            answer = servers.backup(token)
+        else:
+            results["?"] = ("failed", f"an odd line: {line}")
+            continue
+        program.stdin.write(answer + "\n")
+        program.stdin.flush()
+    return results

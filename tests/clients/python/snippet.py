@@ -1,0 +1,97 @@
+"""How to call jobgate with grpcio. Copy what you need.
+
+    pip install grpcio grpcio-status protobuf
+"""
+
+import json
+import random
+import time
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from jobgate.v1 import jobs_pb2, jobs_pb2_grpc
+
+# The library itself repeats what may pass, and waits as long as the gateway says.
+SERVICE_CONFIG = {
+    "methodConfig": [{
+        "name": [{"service": "jobgate.v1.JobService"}],
+        "retryPolicy": {
+            "maxAttempts": 4,
+            "initialBackoff": "0.2s",
+            "maxBackoff": "5s",
+            "backoffMultiplier": 2,
+            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+        },
+    }],
+}
+
+
+class Client:
+    """JobService over a channel. Make one and keep it: a channel connects again by itself."""
+
+    def __init__(self, channel, metadata=()):
+        self.stub = jobs_pb2_grpc.JobServiceStub(channel)
+        self.metadata = metadata
+
+    def get(self, project, job, timeout=10):
+        """The job as it is now."""
+        request = jobs_pb2.GetJobRequest(project_id=project, job_id=job)
+        return self.stub.GetJob(request, metadata=self.metadata, timeout=timeout)
+
+    def watch(self, project, job):
+        """All that happens to the job, to its end. A watch that breaks is taken up again."""
+        request = jobs_pb2.WatchJobRequest(project_id=project, job_id=job)
+        wait = 0.25
+        while True:
+            try:
+                for response in self.stub.WatchJob(request, metadata=self.metadata):
+                    request.resume_token = response.resume_token
+                    wait = 0.25
+                    yield response  # response.HasField("job"), else a heartbeat
+                return
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                time.sleep(retry_delay(error) or random.uniform(wait / 2, wait))
+                wait = min(wait * 2, 10)
+
+
+def plaintext(address, token, config=SERVICE_CONFIG):
+    """A client without TLS: on the same machine, or within a mesh."""
+    options = [("grpc.service_config", json.dumps(config))]
+    return Client(grpc.insecure_channel(address, options), [("x-auth-token", token)])
+
+
+def tls(address, token, ca=None, config=SERVICE_CONFIG):
+    """A client with TLS, which sends the token as call credentials. `ca`: PEM, for a private one."""
+    send_token = lambda context, send: send([("x-auth-token", token)], None)
+    credentials = grpc.composite_channel_credentials(
+        grpc.ssl_channel_credentials(ca), grpc.metadata_call_credentials(send_token)
+    )
+    options = [("grpc.service_config", json.dumps(config))]
+    return Client(grpc.secure_channel(address, credentials, options))
+
+
+def details(error):
+    """What an error says besides code and text, by the name of the type: ErrorInfo, RetryInfo..."""
+    found = {}
+    status = rpc_status.from_call(error)
+    for packed in status.details if status else ():
+        message = getattr(error_details_pb2, packed.TypeName().rsplit(".", 1)[-1])()
+        packed.Unpack(message)
+        found[type(message).__name__] = message
+    return found
+
+
+def reason(error):
+    """Why a call failed, such as "JOB_NOT_FOUND"; None if the gateway did not say so itself."""
+    info = details(error).get("ErrorInfo")
+    return info.reason if info and info.domain == "jobgate" else None
+
+
+def retry_delay(error):
+    """The seconds to wait before another try, if the gateway said so."""
+    info = details(error).get("RetryInfo")
+    return info.retry_delay.ToTimedelta().total_seconds() if info else None
