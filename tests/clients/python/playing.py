@@ -1,4 +1,4 @@
-"""What the programs of both stacks have in common: tables, lines, and what answers must look like."""
+"""What the programs of both stacks share: tables, lines, and what answers must look like."""
 
 import os
 import pathlib
