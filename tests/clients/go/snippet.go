@@ -33,6 +33,8 @@ const serviceConfig = `{
 	}]
 }`
 
+// README> Go, by grpc-go: `go get google.golang.org/grpc`
+
 // token is sent with each call.
 type token string
 
@@ -106,6 +108,8 @@ func (c *Client) Watch(ctx context.Context, project, job string) iter.Seq2[*jobg
 		}
 	}
 }
+
+// <README
 
 // Reason says why a call failed, such as JOB_NOT_FOUND; "" if the gateway did not say so itself.
 func Reason(err error) string {

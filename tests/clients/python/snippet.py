@@ -1,7 +1,4 @@
-"""How to call jobgate with grpcio. Copy what you need.
-
-    pip install grpcio grpcio-status protobuf
-"""
+"""How to call jobgate with grpcio. Copy what you need."""
 
 import json
 import random
@@ -28,6 +25,7 @@ SERVICE_CONFIG = {
 }
 
 
+# README> Python, by grpcio: `pip install grpcio grpcio-status`
 class Client:
     """JobService over a channel. Make one and keep it: a channel connects again by itself."""
 
@@ -62,6 +60,7 @@ def plaintext(address, token, config=SERVICE_CONFIG):
     """A client without TLS: on the same machine, or within a mesh."""
     options = [("grpc.service_config", json.dumps(config))]
     return Client(grpc.insecure_channel(address, options), [("x-auth-token", token)])
+# <README
 
 
 def tls(address, token, ca=None, config=SERVICE_CONFIG):
