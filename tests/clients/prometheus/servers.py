@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 
 BIN = os.environ["JOBGATE_BIN"]
-SCRIPT = pathlib.Path(__file__).parent.parent / "script.toml"
+SCRIPT = pathlib.Path(__file__).parent / "script.toml"
 
 # Only a fault reaches it.
 LIMIT = 120
