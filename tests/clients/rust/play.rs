@@ -1,0 +1,236 @@
+//! Plays the scenarios with tonic; see `../interop/scenarios.md`.
+#![expect(clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test")]
+
+mod checks;
+mod services;
+mod snippet;
+
+use std::{env, fs, io, panic::AssertUnwindSafe, pin::pin, time::Duration};
+
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future};
+use tokio::time::Instant;
+use tonic::{
+    Code, Request, Status, Streaming,
+    codec::CompressionEncoding,
+    metadata::MetadataValue,
+    transport::{Channel, Endpoint},
+};
+
+use self::{
+    checks::{
+        check_entities, check_error, check_example, check_history, check_large, check_sub_jobs,
+    },
+    snippet::{
+        Client, deadline_passed,
+        proto::{
+            GetJobRequest, JobStatus, WatchJobRequest, WatchJobResponse,
+            job_service_client::JobServiceClient, watch_job_response::Event,
+        },
+        reason, tls,
+    },
+};
+
+const EXAMPLE: &str = "4010b39b5281d3590152874bfa3b1604";
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap()
+}
+
+/// The lines of a table.
+fn table(name: &str) -> Vec<String> {
+    let text = fs::read_to_string(format!("{}/{name}", variable("JOBGATE_TABLES"))).unwrap();
+    text.lines().map(ToOwned::to_owned).collect()
+}
+
+/// Asks the runner something.
+fn ask(line: &str) -> String {
+    println!("{line}");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).unwrap();
+    answer.trim().to_owned()
+}
+
+fn plaintext(address: &str) -> Endpoint {
+    Endpoint::from_shared(format!("http://{}", variable(address))).unwrap()
+}
+
+fn channel() -> Channel {
+    plaintext("JOBGATE_ADDRESS").connect_lazy()
+}
+
+/// A client whose token has something added.
+fn client(address: &str, added: &str) -> Client {
+    let token = format!("{}{added}", variable("JOBGATE_TOKEN"));
+    Client::new(&plaintext(address), &token).unwrap()
+}
+
+fn usual() -> Client {
+    client("JOBGATE_ADDRESS", "")
+}
+
+fn request(job: &str) -> GetJobRequest {
+    GetJobRequest { project_id: "p".into(), job_id: job.into() }
+}
+
+async fn watch_once(
+    client: &Client,
+    job: &str,
+    token: &str,
+    limit: Duration,
+) -> Result<Streaming<WatchJobResponse>, Status> {
+    let mut request = Request::new(WatchJobRequest {
+        project_id: "p".into(),
+        job_id: job.into(),
+        resume_token: token.into(),
+    });
+    request.set_timeout(limit);
+    Ok(client.stub.clone().watch_job(request).await?.into_inner())
+}
+
+const LONG: Duration = Duration::from_secs(10);
+
+async fn error_codes() {
+    for line in table("errors.txt") {
+        let job = line.split(' ').next().unwrap();
+        let get = client("JOBGATE_ADDRESS", &format!("-get-{job}"));
+        check_error(&get.stub.clone().get_job(request(job)).await.unwrap_err(), &line);
+        let watch = client("JOBGATE_ADDRESS", &format!("-watch-{job}"));
+        check_error(&watch_once(&watch, job, "", LONG).await.unwrap_err(), &line);
+    }
+}
+
+async fn deadline() {
+    let mut call = Request::new(request("slow"));
+    call.set_timeout(Duration::from_millis(300));
+    let passed = usual().stub.get_job(call).await.unwrap_err();
+    assert!(deadline_passed(&passed), "{passed}");
+    let limit = Duration::from_millis(500);
+    let mut watch = watch_once(&usual(), "endless", "", limit).await.unwrap();
+    assert!(matches!(watch.message().await.unwrap().unwrap().event, Some(Event::Job(_))));
+    let passed = watch.try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(passed.code(), Code::DeadlineExceeded, "{passed}");
+}
+
+async fn watch_resume() {
+    let client = usual();
+    let mut watch = pin!(client.watch("p", "endless"));
+    let first = watch.next().await.unwrap().unwrap();
+    assert!(matches!(first.event, Some(Event::Job(_))), "{first:?}");
+    assert_eq!(ask("restart"), "restarted");
+    let second = watch.next().await.unwrap().unwrap();
+    assert!(matches!(second.event, Some(Event::Heartbeat(_))), "{second:?}");
+    assert_eq!(second.resume_token, first.resume_token);
+    let told: Vec<_> = client.watch("p", EXAMPLE).try_collect().await.unwrap();
+    let again = watch_once(&client, EXAMPLE, &told[0].resume_token, LONG).await.unwrap();
+    assert_eq!(again.try_collect::<Vec<_>>().await.unwrap(), []);
+}
+
+async fn gzip() {
+    let stub = usual().stub.send_compressed(CompressionEncoding::Gzip);
+    let mut stub = stub.accept_compressed(CompressionEncoding::Gzip);
+    let job = stub.get_job(request(&"z".repeat(128))).await.unwrap().into_inner();
+    assert_eq!(job.status(), JobStatus::Running);
+    check_large(&stub.get_job(request("large")).await.unwrap().into_inner());
+}
+
+async fn metadata() {
+    let mut call = Request::new(request(EXAMPLE));
+    let bearer = format!("Bearer {}", variable("JOBGATE_TOKEN"));
+    let metadata = call.metadata_mut();
+    metadata.insert("authorization", bearer.parse().unwrap());
+    metadata.insert("x-request-id", MetadataValue::from_static("interop"));
+    metadata.insert("x-long", "l".repeat(4000).parse().unwrap());
+    metadata.insert_bin("x-odd-bin", MetadataValue::from_bytes(&[0x00, 0xff, 0xab]));
+    let answer = JobServiceClient::new(channel()).get_job(call).await.unwrap();
+    assert_eq!(answer.metadata().get("x-request-id").unwrap(), "interop");
+    check_example(&answer.into_inner());
+}
+
+async fn goaway() {
+    let mut stub = client("JOBGATE_AGING_ADDRESS", "").stub;
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        check_example(&stub.get_job(request(EXAMPLE)).await.unwrap().into_inner());
+    }
+}
+
+async fn soak() {
+    let stub = usual().stub;
+    let calls = async || {
+        for _ in 0..100 {
+            let answer = stub.clone().get_job(request(EXAMPLE)).await;
+            check_example(&answer.unwrap().into_inner());
+        }
+    };
+    future::join_all((0..10).map(|_| calls())).await;
+}
+
+/// Plays a scenario; what the stack can't do is told as the error.
+async fn play(name: &str) -> Result<(), &'static str> {
+    match name {
+        "example_job" => check_example(&usual().get("p", EXAMPLE).await.unwrap()),
+        "entity_shapes" => check_entities(&usual().get("p", "entities").await.unwrap()),
+        "sub_jobs" => check_sub_jobs(&usual().get("p", "nested").await.unwrap()),
+        "large_job" => check_large(&usual().get("p", "large").await.unwrap()),
+        "error_codes" => error_codes().await,
+        "credentials_missing" => {
+            let mut stub = JobServiceClient::new(channel());
+            let refused = stub.get_job(request(EXAMPLE)).await.unwrap_err();
+            assert_eq!(refused.code(), Code::Unauthenticated);
+            assert_eq!(reason(&refused).unwrap(), "CREDENTIALS_MISSING");
+        }
+        "call_credentials" => {
+            let authority = fs::read_to_string(variable("JOBGATE_CA")).unwrap();
+            let endpoint = tls(&variable("JOBGATE_TLS_ADDRESS"), Some(&authority)).unwrap();
+            let client = Client::new(&endpoint, &variable("JOBGATE_TOKEN")).unwrap();
+            check_example(&client.get("p", EXAMPLE).await.unwrap());
+        }
+        "special_message" => {
+            let refused = usual().get("p", "message").await.unwrap_err();
+            assert_eq!(refused.code(), Code::Aborted);
+            assert!(refused.message().contains(&table("message.txt")[0]), "{refused}");
+        }
+        "pushback" => return Err("tonic repeats no calls; the snippet does, as RetryInfo says"),
+        "deadline" => deadline().await,
+        "cancel_after_begin" | "cancel_after_first_response" => {
+            return Err("tonic cancels what is dropped, and nobody is left to be told");
+        }
+        "watch_to_end" => {
+            let watch = usual().watch("p", &ask("backup"));
+            check_history(&watch.try_collect::<Vec<_>>().await.unwrap());
+        }
+        "watch_resume" => watch_resume().await,
+        "gzip" => gzip().await,
+        "unimplemented_method" => {
+            let refused = services::call("/jobgate.v1.JobService/NoSuchMethod").await;
+            assert_eq!(refused.code(), Code::Unimplemented);
+            assert_eq!(reason(&refused).unwrap(), "METHOD_NOT_IMPLEMENTED");
+        }
+        "unimplemented_service" => {
+            let refused = services::call("/jobgate.v1.NoSuchService/GetJob").await;
+            assert_eq!(refused.code(), Code::Unimplemented);
+        }
+        "metadata" => metadata().await,
+        "goaway" => goaway().await,
+        "soak" => soak().await,
+        "health" => services::health().await,
+        "reflection" => services::reflection().await,
+        other => panic!("no scenario {other}"),
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() {
+    for name in env::args().skip(1) {
+        match AssertUnwindSafe(play(&name)).catch_unwind().await {
+            Ok(Ok(())) => println!("ok {name}"),
+            Ok(Err(why)) => println!("unsupported {name}: {why}"),
+            Err(problem) => {
+                let text = problem.downcast::<String>().unwrap_or_default();
+                let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                println!("failed {name}: {text}");
+            }
+        }
+    }
+}

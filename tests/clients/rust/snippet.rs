@@ -1,0 +1,151 @@
+//! How to call jobgate with tonic. Copy what you need.
+
+use std::{error::Error as _, time::Duration};
+
+use futures_util::{Stream, stream};
+use tokio::time::sleep;
+use tonic::{
+    Code, Request, Response, Status, Streaming, TimeoutExpired,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+};
+use tonic_types::StatusExt as _;
+
+/// What `tonic-prost-build` makes of the contract.
+pub(crate) mod proto {
+    #![expect(clippy::pedantic, unreachable_pub, reason = "generated")]
+    tonic::include_proto!("jobgate.v1");
+}
+
+use proto::{
+    GetJobRequest, Job, WatchJobRequest, WatchJobResponse, job_service_client::JobServiceClient,
+};
+
+// README> Rust, by tonic: `cargo add tonic tonic-prost tonic-types futures-util`
+/// Sends the token with each call.
+#[derive(Clone, Debug)]
+pub(crate) struct SendToken(MetadataValue<Ascii>);
+
+impl Interceptor for SendToken {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("x-auth-token", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// `JobService` over a channel. Make one and keep it: a channel connects again by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) stub: JobServiceClient<InterceptedService<Channel, SendToken>>,
+}
+
+impl Client {
+    /// A client for `http://HOST:PORT`, or for `https://`.
+    pub(crate) fn new(endpoint: &Endpoint, token: &str) -> Result<Self, Status> {
+        let token = token.parse().map_err(|_| Status::invalid_argument("no fit token"))?;
+        let stub = JobServiceClient::with_interceptor(endpoint.connect_lazy(), SendToken(token));
+        Ok(Self { stub })
+    }
+
+    /// The job as it is now. tonic repeats no calls by itself, so this does.
+    pub(crate) async fn get(&self, project: &str, job: &str) -> Result<Job, Status> {
+        let message = GetJobRequest { project_id: project.into(), job_id: job.into() };
+        let mut waits = [200, 400, 800].into_iter();
+        loop {
+            let mut request = Request::new(message.clone());
+            request.set_timeout(Duration::from_secs(10));
+            let answer = self.stub.clone().get_job(request).await;
+            match (answer, waits.next()) {
+                (Err(status), Some(wait)) if may_pass(&status) => pause(&status, wait).await,
+                (answer, _) => return answer.map(Response::into_inner),
+            }
+        }
+    }
+
+    /// All that happens to the job, to its end. A watch that breaks is taken up again. A response
+    /// has a job or, while nothing changes, a heartbeat.
+    pub(crate) fn watch(
+        &self,
+        project: &str,
+        job: &str,
+    ) -> impl Stream<Item = Result<WatchJobResponse, Status>> + use<> {
+        let request = WatchJobRequest {
+            project_id: project.into(),
+            job_id: job.into(),
+            resume_token: String::new(),
+        };
+        let begin = (self.stub.clone(), request, None, 250);
+        stream::try_unfold(begin, async |(mut stub, mut request, mut open, mut wait)| {
+            loop {
+                let next = match &mut open {
+                    Some(stream) => Streaming::message(stream).await,
+                    None => match stub.watch_job(request.clone()).await {
+                        Ok(answer) => {
+                            open = Some(answer.into_inner());
+                            continue;
+                        }
+                        Err(status) => Err(status),
+                    },
+                };
+                match next {
+                    Ok(Some(response)) => {
+                        request.resume_token.clone_from(&response.resume_token);
+                        return Ok(Some((response, (stub, request, open, 250))));
+                    }
+                    Ok(None) => return Ok(None), // The job has ended.
+                    Err(status) if may_pass(&status) => pause(&status, wait).await,
+                    Err(status) => return Err(status),
+                }
+                open = None;
+                wait = (wait * 2).min(10_000);
+            }
+        })
+    }
+}
+
+/// Whether another try may do better.
+fn may_pass(status: &Status) -> bool {
+    match status.code() {
+        Code::Unavailable => true,
+        Code::ResourceExhausted => status.get_details_retry_info().is_some(),
+        _ => false,
+    }
+}
+
+/// Waits as long as the gateway says or, if it does not, about so many milliseconds.
+async fn pause(status: &Status, wait: u64) {
+    let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    sleep(told.unwrap_or_else(|| Duration::from_millis(fastrand::u64(wait / 2..wait)))).await;
+}
+// <README
+
+/// An address with TLS. `authority`: PEM, for a private one.
+pub(crate) fn tls(
+    address: &str,
+    authority: Option<&str>,
+) -> Result<Endpoint, tonic::transport::Error> {
+    let mut config = ClientTlsConfig::new().with_native_roots();
+    if let Some(pem) = authority {
+        config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+    }
+    Endpoint::from_shared(format!("https://{address}"))?.tls_config(config)
+}
+
+/// Why a call failed, such as `JOB_NOT_FOUND`, if the gateway said so itself.
+pub(crate) fn reason(status: &Status) -> Option<String> {
+    let info = status.get_details_error_info()?;
+    (info.domain == "jobgate").then_some(info.reason)
+}
+
+/// Whether the deadline has passed. Where tonic finds that itself, it says `CANCELLED`.
+pub(crate) fn deadline_passed(status: &Status) -> bool {
+    let mut source = status.source();
+    while let Some(error) = source {
+        if error.is::<TimeoutExpired>() {
+            return true;
+        }
+        source = error.source();
+    }
+    status.code() == Code::DeadlineExceeded
+}
