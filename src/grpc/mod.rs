@@ -1,6 +1,7 @@
 //! The gRPC service: checks a call, asks for the job, converts the answer.
 
 mod admission;
+mod compression;
 mod convert;
 mod deadline;
 mod error;
@@ -19,10 +20,11 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, Stream};
 use prometheus_client::registry::Registry;
-use tonic::{Request, Response, Status, codec::CompressionEncoding};
+use tonic::{Request, Response, Status};
 
 use self::{
     admission::Admission,
+    compression::{GZIP, InKind},
     guard::Call,
     watch::{View, Watch},
 };
@@ -99,11 +101,13 @@ impl Jobs {
     }
 
     /// The service, ready to be routed to.
-    pub fn service(&self) -> JobServiceServer<Self> {
-        JobServiceServer::new(self.clone())
-            .accept_compressed(CompressionEncoding::Gzip)
+    pub fn service(&self) -> InKind<JobServiceServer<Self>> {
+        let service = JobServiceServer::new(self.clone())
+            .accept_compressed(GZIP)
+            .send_compressed(GZIP)
             .max_decoding_message_size(MAX_REQUEST)
-            .max_encoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        InKind(service)
     }
 
     /// Ends all watches and takes no more; other calls go on.

@@ -1,11 +1,13 @@
 //! What is taken from callers and what goes upstream.
 
-use jobgate::proto::v1::GetJobRequest;
+use jobgate::proto::v1::{GetJobRequest, watch_job_response::Event};
 use prost::Message as _;
-use tonic::{Code, Request};
+use tonic::{Code, Request, codec::CompressionEncoding};
 use tonic_types::StatusExt as _;
 
-use crate::support::{Gateway, Reply, TOKEN, Upstream, gateway::GET_JOB, get_job, reason};
+use crate::support::{
+    Gateway, Reply, TOKEN, Upstream, gateway::GET_JOB, get_job, reason, watch_job,
+};
 
 #[tokio::test]
 async fn bad_ids_are_named_and_send_nothing_upstream() {
@@ -119,10 +121,25 @@ async fn an_unknown_compression_is_answered_as_the_protocol_wants_it() {
 }
 
 #[tokio::test]
-async fn compressed_requests_are_read() {
+async fn compressed_calls_are_read_and_answered_in_kind() {
     let upstream = Upstream::new([Reply::job()]).await;
     let gateway = Gateway::new(&upstream).await;
-    let client = gateway.client().await;
-    let mut client = client.send_compressed(tonic::codec::CompressionEncoding::Gzip);
-    assert_eq!(client.get_job(get_job()).await.unwrap().into_inner().job_id, "j1");
+    let client = gateway.client().await.send_compressed(CompressionEncoding::Gzip);
+    let mut client = client.accept_compressed(CompressionEncoding::Gzip);
+    let answer = client.get_job(get_job()).await.unwrap();
+    assert_eq!(answer.metadata().get("grpc-encoding").unwrap(), "gzip");
+    assert_eq!(answer.into_inner().job_id, "j1");
+    let watch = client.watch_job(watch_job()).await.unwrap();
+    assert_eq!(watch.metadata().get("grpc-encoding").unwrap(), "gzip");
+    let first = watch.into_inner().message().await.unwrap().unwrap();
+    assert!(matches!(first.event, Some(Event::Job(job)) if job.job_id == "j1"));
+}
+
+#[tokio::test]
+async fn who_only_takes_compression_is_not_given_it() {
+    let upstream = Upstream::new([Reply::job()]).await;
+    let gateway = Gateway::new(&upstream).await;
+    let mut client = gateway.client().await.accept_compressed(CompressionEncoding::Gzip);
+    let answer = client.get_job(get_job()).await.unwrap();
+    assert_eq!(answer.metadata().get("grpc-encoding"), None);
 }
