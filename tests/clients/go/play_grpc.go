@@ -19,6 +19,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -113,10 +114,29 @@ func (grpcStack) pushback() error {
 	return err
 }
 
-func (s grpcStack) gzip(job string) (*jobgate.Job, error) {
+// encodings notes how answers are compressed.
+type encodings []string
+
+func (*encodings) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (*encodings) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (*encodings) HandleConn(context.Context, stats.ConnStats)                       {}
+
+func (e *encodings) HandleRPC(_ context.Context, event stats.RPCStats) {
+	if header, ok := event.(*stats.InHeader); ok {
+		*e = append(*e, header.Compression)
+	}
+}
+
+func (grpcStack) gzip(job string) (*jobgate.Job, error) {
+	var seen encodings
+	stub := jobgate.NewJobServiceClient(connection(address,
+		grpc.WithPerRPCCredentials(token(secret)), grpc.WithStatsHandler(&seen)))
 	request := &jobgate.GetJobRequest{ProjectId: "p", JobId: job}
-	client := s.dial(address, secret, true).(*Client)
-	return client.stub.GetJob(always, request, grpc.UseCompressor(gzip.Name))
+	answer, err := stub.GetJob(always, request, grpc.UseCompressor(gzip.Name))
+	if err == nil {
+		same(seen, encodings{gzip.Name})
+	}
+	return answer, err
 }
 
 func (grpcStack) unknown(path string) error {

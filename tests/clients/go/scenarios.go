@@ -218,7 +218,7 @@ func deadline(s stack) {
 	defer cancel()
 	_, err := client.Get(ctx, "p", "slow")
 	fails(s, err, "DEADLINE_EXCEEDED", "")
-	ctx, cancel = context.WithTimeout(always, 500*time.Millisecond)
+	ctx, cancel = context.WithTimeout(always, 2*time.Second)
 	defer cancel()
 	var first *jobgate.Job
 	for response, err := range client.watchOnce(ctx, "endless", "") {

@@ -162,7 +162,7 @@ const scenarios = {
   async deadline(client) {
     await fails('DEADLINE_EXCEEDED', client.get('p', 'slow', 300));
     const responses = [];
-    const watch = watchOnce(client, 'endless', '', { deadline: Date.now() + 500 });
+    const watch = watchOnce(client, 'endless', '', { deadline: Date.now() + 2000 });
     watch.on('data', (response) => responses.push(response));
     await fails('DEADLINE_EXCEEDED', new Promise((resolve, reject) => {
       watch.on('error', reject);
