@@ -19,11 +19,11 @@ def matrix(stacks, scenarios, results):
 
     def mark(stack, name):
         said, why = results[stack.name].get(name, ("", ""))
-        if said != "unsupported":
+        if said == "failed" or not why:
             return MARKS.get(said, "")
         if why not in notes:
             notes.append(why)
-        return str(notes.index(why) + 1)
+        return f"{MARKS.get(said, '')} {notes.index(why) + 1}".strip()
 
     lines = ["| | " + " | ".join(stack.title for stack in stacks) + " |"]
     lines.append("|---" * (len(stacks) + 1) + "|")

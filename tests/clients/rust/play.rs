@@ -149,11 +149,18 @@ async fn metadata() {
 }
 
 async fn goaway() {
-    let mut stub = client("JOBGATE_AGING_ADDRESS", "").stub;
+    let client = client("JOBGATE_AGING_ADDRESS", "");
     let end = Instant::now() + Duration::from_secs(3);
     while Instant::now() < end {
-        check_example(&stub.get_job(request(EXAMPLE)).await.unwrap().into_inner());
+        check_example(&client.get("p", EXAMPLE).await.unwrap());
     }
+}
+
+async fn pushback() {
+    let client = client("JOBGATE_ADDRESS", "-pushback");
+    let begun = Instant::now();
+    client.get("p", "pushback").await.unwrap();
+    assert!(begun.elapsed() > Duration::from_millis(900), "did not wait");
 }
 
 async fn soak() {
@@ -167,8 +174,8 @@ async fn soak() {
     future::join_all((0..10).map(|_| calls())).await;
 }
 
-/// Plays a scenario; what the stack can't do is told as the error.
-async fn play(name: &str) -> Result<(), &'static str> {
+/// Plays a scenario, and tells what there is to note; what the stack can't do is told as the error.
+async fn play(name: &str) -> Result<&'static str, &'static str> {
     match name {
         "example_job" => check_example(&usual().get("p", EXAMPLE).await.unwrap()),
         "entity_shapes" => check_entities(&usual().get("p", "entities").await.unwrap()),
@@ -192,7 +199,10 @@ async fn play(name: &str) -> Result<(), &'static str> {
             assert_eq!(refused.code(), Code::Aborted);
             assert!(refused.message().contains(&table("message.txt")[0]), "{refused}");
         }
-        "pushback" => return Err("tonic repeats no calls; the snippet does, as RetryInfo says"),
+        "pushback" => {
+            pushback().await;
+            return Ok(": tonic itself repeats no calls; the snippet does, as RetryInfo says");
+        }
         "deadline" => deadline().await,
         "cancel_after_begin" | "cancel_after_first_response" => {
             return Err("tonic cancels what is dropped, and nobody is left to be told");
@@ -213,20 +223,25 @@ async fn play(name: &str) -> Result<(), &'static str> {
             assert_eq!(refused.code(), Code::Unimplemented);
         }
         "metadata" => metadata().await,
-        "goaway" => goaway().await,
+        "goaway" => {
+            goaway().await;
+            return Ok(
+                ": tonic may fail a call that meets a GOAWAY unsent; the snippet repeats it",
+            );
+        }
         "soak" => soak().await,
         "health" => services::health().await,
         "reflection" => services::reflection().await,
         other => panic!("no scenario {other}"),
     }
-    Ok(())
+    Ok("")
 }
 
 #[tokio::main]
 async fn main() {
     for name in env::args().skip(1) {
         match AssertUnwindSafe(play(&name)).catch_unwind().await {
-            Ok(Ok(())) => println!("ok {name}"),
+            Ok(Ok(note)) => println!("ok {name}{note}"),
             Ok(Err(why)) => println!("unsupported {name}: {why}"),
             Err(problem) => {
                 let text = problem.downcast_ref::<String>().map(String::as_str);

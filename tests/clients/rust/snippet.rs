@@ -109,6 +109,8 @@ fn may_pass(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable => true,
         Code::ResourceExhausted => status.get_details_retry_info().is_some(),
+        // What tonic had not sent yet when its connection was told to go.
+        Code::Cancelled => status.source().is_some() && !deadline_passed(status),
         _ => false,
     }
 }
