@@ -10,7 +10,7 @@ MARKS = {"ok": "✓", "failed": "✗"}
 LANGUAGES = {".py": "python", ".cc": "cpp", ".rs": "rust", ".rb": "ruby"}
 
 # A piece stands between two lines, the first of which has its title.
-PIECE = re.compile(r"^.*README> (.*)\n(.*?)^.*<README.*\n", re.M | re.S)
+PIECE = re.compile(r"^[^\w\n]*README> ([^\n]*)\n(.*?)^[^\w\n]*<README$", re.M | re.S)
 
 
 def matrix(stacks, scenarios, results):
@@ -46,6 +46,7 @@ def pieces():
             for title, code in PIECE.findall(path.read_text()):
                 fence = LANGUAGES.get(path.suffix, path.suffix[1:])
                 name = path.relative_to(README.parent)
+                title = re.sub("`(.*?)`", r"<code>\1</code>", title)
                 text += f"<details><summary>{title}</summary>\n\n```{fence}\n"
                 text += textwrap.dedent(code.strip("\n") + "\n")
                 text += f"```\n\nThe whole of it: [{name}]({name})\n\n</details>\n\n"
