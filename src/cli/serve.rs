@@ -40,7 +40,8 @@ impl Serve {
     pub(crate) fn run(self, console: Console) -> Result<Exit, Error> {
         // Whole, so that no flag is forgotten.
         let Self { gateway, workers, telemetry } = self;
-        let traces = telemetry.start_log(console)?;
+        // Until the end, which it tells of.
+        let (_log, traces) = telemetry.start_log(console)?;
         let workers = workers.or_else(|| thread::available_parallelism().ok());
         let config = gateway.config(workers.unwrap_or(NonZeroUsize::MIN))?;
         let reload = config.reload.clone();

@@ -4,7 +4,7 @@ use std::env;
 
 use clap::ValueEnum;
 use jobgate::{
-    telemetry::{self, Export, ExportConfig, LogFormat, Share},
+    telemetry::{Export, ExportConfig, Log, LogFormat, Share},
     upstream::BaseUrl,
 };
 
@@ -60,7 +60,7 @@ enum Level {
 
 impl TelemetryArgs {
     /// Starts the log. Traces need a runtime, and come later.
-    pub(super) fn start_log(self, console: Console) -> Result<Traces, UsageError> {
+    pub(super) fn start_log(self, console: Console) -> Result<(Log, Traces), UsageError> {
         // Whole, so that no flag is forgotten.
         let Self { log_format, log_level, otlp_endpoint, trace_sample } = self;
         let format = match log_format {
@@ -73,13 +73,15 @@ impl TelemetryArgs {
             Level::Info => tracing::Level::INFO,
             Level::Debug => tracing::Level::DEBUG,
         };
-        telemetry::start_log(format, level, console.colors_stderr());
+        let log = Log::start(format, level, console.colors_stderr());
         let endpoint = match otlp_endpoint {
             Some(endpoint) => Some(endpoint),
             None => standard_endpoint()?,
         };
         let endpoint = endpoint.map(|endpoint| endpoint.as_str().to_owned());
-        Ok(Traces(endpoint.map(|endpoint| ExportConfig { endpoint, share: trace_sample })))
+        let traces =
+            Traces(endpoint.map(|endpoint| ExportConfig { endpoint, share: trace_sample }));
+        Ok((log, traces))
     }
 }
 

@@ -5,6 +5,7 @@
 mod context;
 mod export;
 mod exposition;
+mod line;
 mod log;
 #[cfg(target_os = "linux")]
 mod process;
@@ -22,7 +23,7 @@ pub use self::{
     context::TraceContext,
     export::{Export, ExportConfig, ExportError, Share},
     exposition::{Format, write},
-    log::{LogFormat, start_log},
+    log::{Log, LogFormat},
     traces::{Kind, Span, Tracer},
 };
 
@@ -42,6 +43,7 @@ pub fn durations<L: Clone + std::hash::Hash + Eq>() -> Durations<L> {
 pub fn register(registry: &mut Registry, runtimes: impl IntoIterator<Item = Handle>) {
     let info = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("jobgate_build", "The program", info);
+    registry.register_collector(Box::new(log::LostLines));
     registry.register_collector(Box::new(runtime::Tasks(runtimes.into_iter().collect())));
     #[cfg(target_os = "linux")]
     registry.register_collector(Box::new(process::Process));
