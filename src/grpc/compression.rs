@@ -2,12 +2,15 @@
 
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderName, Request};
 use tonic::{codec::CompressionEncoding, server::NamedService};
 use tower::Service;
 
 /// The only compression there is.
 pub(super) const GZIP: CompressionEncoding = CompressionEncoding::Gzip;
+
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// A service whose answers are compressed if their call was.
 ///
@@ -39,7 +42,7 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for InKind<S> {
 
 /// Hides from tonic that the caller takes gzip, unless he sends it.
 fn answer_in_kind(headers: &mut HeaderMap) {
-    if headers.get("grpc-encoding").is_none_or(|encoding| encoding != "gzip") {
-        headers.remove("grpc-accept-encoding");
+    if headers.get(GRPC_ENCODING).is_none_or(|encoding| encoding != "gzip") {
+        headers.remove(GRPC_ACCEPT_ENCODING);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::{Extensions, HeaderMap, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
@@ -16,6 +16,11 @@ use crate::{
 
 /// The longest value of a trace header that is passed on.
 const MAX_TRACE: usize = 512;
+
+const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// The request id of a call, given or made.
 #[derive(Clone, Debug)]
@@ -95,8 +100,8 @@ impl Call {
             trace: Trace {
                 request_id: extensions.get::<RequestId>().map(|id| id.0.clone()),
                 span: extensions.get::<TraceContext>().cloned(),
-                traceparent: trace_header(headers, "traceparent"),
-                tracestate: trace_header(headers, "tracestate"),
+                traceparent: trace_header(headers, &TRACEPARENT),
+                tracestate: trace_header(headers, &TRACESTATE),
                 repetition: is_repetition(headers),
                 progress: record.progress(),
             },
@@ -108,7 +113,7 @@ impl Call {
 /// Finds the one token of a call. Beside an `x-auth-token`, `authorization` may well be for
 /// somebody on the way, such as a mesh. A bearer token that says who calls never goes upstream.
 fn token(headers: &HeaderMap, callers_bearer: bool) -> Result<Token, Error> {
-    let own = one(headers, "x-auth-token")?.map(HeaderValue::as_bytes);
+    let own = one(headers, &X_AUTH_TOKEN)?.map(HeaderValue::as_bytes);
     let (token, missing) = match own.filter(|token| !token.is_empty()) {
         Some(token) => (Some(token), Error::CredentialsMissing),
         None if callers_bearer => (None, Error::CloudTokenMissing),
@@ -120,12 +125,13 @@ fn token(headers: &HeaderMap, callers_bearer: bool) -> Result<Token, Error> {
 
 fn one<'h>(
     headers: &'h HeaderMap,
-    metadata: &'static str,
+    metadata: &HeaderName,
 ) -> Result<Option<&'h HeaderValue>, Error> {
     let mut values = headers.get_all(metadata).iter();
     let value = values.next();
     // Which of two tokens is meant is not for us to guess.
     if values.next().is_some() {
+        let metadata = if *metadata == X_AUTH_TOKEN { "x-auth-token" } else { "authorization" };
         return Err(Error::InvalidToken { metadata, problem: "must be sent once only" });
     }
     Ok(value)
@@ -133,20 +139,20 @@ fn one<'h>(
 
 /// The token in `authorization: Bearer`; a blank one is none.
 fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
-    let value = one(headers, "authorization")?.map(HeaderValue::as_bytes);
+    let value = one(headers, &header::AUTHORIZATION)?.map(HeaderValue::as_bytes);
     let parts = value.and_then(|value| value.split_at_checked("bearer ".len()));
     let token = parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
     Ok(token.map(|(_, token)| token.trim_ascii()).filter(|token| !token.is_empty()))
 }
 
-fn trace_header(headers: &HeaderMap, name: &str) -> Option<HeaderValue> {
+fn trace_header(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     headers.get(name).filter(|value| value.len() <= MAX_TRACE && value.to_str().is_ok()).cloned()
 }
 
 /// Whether the client has made this call before, by itself
 /// ([gRFC A6](https://github.com/grpc/proposal/blob/master/A6-client-retries.md)).
 fn is_repetition(headers: &HeaderMap) -> bool {
-    let attempts = headers.get("grpc-previous-rpc-attempts");
+    let attempts = headers.get(PREVIOUS_ATTEMPTS);
     let attempts = attempts.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     attempts.is_some_and(|attempts| attempts > 0)
 }

@@ -44,7 +44,7 @@ use crate::{
     proto::{
         WatchJobReply,
         v1::{GetJobRequest, Job, WatchJobRequest},
-        v1_server::{JobService, JobServiceServer},
+        v1_server::{self, JobServiceServer},
     },
     telemetry::Tracer,
     upstream::{FetchError, Upstream},
@@ -53,6 +53,13 @@ use crate::{
 
 /// The service's full name.
 pub const SERVICE: &str = "jobgate.v1.JobService";
+
+/// Whether a call with this path is one of that service.
+pub fn is_of_jobs(path: &str) -> bool {
+    path.strip_prefix('/')
+        .and_then(|path| path.strip_prefix(SERVICE))
+        .is_some_and(|rest| rest.starts_with('/'))
+}
 
 /// The largest message that is sent. Clients refuse larger ones unless told otherwise.
 pub const MAX_MESSAGE: usize = 4 << 20;
@@ -80,6 +87,9 @@ pub struct Jobs {
     watches: Watches<Upstream, View>,
 }
 
+/// The service with all of its settings.
+pub type JobService = InKind<JobServiceServer<Jobs>>;
+
 type Replies = Pin<Box<dyn Stream<Item = Result<WatchJobReply, Status>> + Send>>;
 
 // === impl Jobs ===
@@ -101,7 +111,7 @@ impl Jobs {
     }
 
     /// The service, ready to be routed to.
-    pub fn service(&self) -> InKind<JobServiceServer<Self>> {
+    pub fn service(&self) -> JobService {
         let service = JobServiceServer::new(self.clone())
             .accept_compressed(GZIP)
             .send_compressed(GZIP)
@@ -178,7 +188,7 @@ impl Jobs {
 }
 
 #[tonic::async_trait]
-impl JobService for Jobs {
+impl v1_server::JobService for Jobs {
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<Job>, Status> {
         let GetJobRequest { project_id, job_id } = request.get_ref();
         let path = JobPath::parse(project_id, job_id);

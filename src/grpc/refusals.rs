@@ -6,7 +6,7 @@
 use http::{HeaderMap, Request, Response};
 use tonic::Code;
 
-use super::{MAX_REQUEST, SERVICE, error::Error, record::CallRecord};
+use super::{MAX_REQUEST, error::Error, is_of_jobs, record::CallRecord};
 
 /// Makes a bare error of the job service one with details.
 ///
@@ -35,8 +35,7 @@ pub struct Refusable {
 impl Refusable {
     /// Takes note of a call before it is served.
     pub fn of<B>(request: &Request<B>) -> Self {
-        let service = request.uri().path().trim_start_matches('/').split('/').next();
-        let own = service == Some(SERVICE);
+        let own = is_of_jobs(request.uri().path());
         Self { own, record: CallRecord::of(request.extensions()) }
     }
 }
@@ -46,7 +45,7 @@ fn refusal(head: &HeaderMap) -> Option<Error> {
     if head.contains_key("grpc-status-details-bin") {
         return None;
     }
-    let code = Code::from_bytes(head.get("grpc-status")?.as_bytes());
+    let code = Code::from_bytes(head.get(tonic::Status::GRPC_STATUS)?.as_bytes());
     match code {
         // The answer to an unknown compression, and told as the protocol wants it.
         Code::Unimplemented if head.contains_key("grpc-accept-encoding") => None,

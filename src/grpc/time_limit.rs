@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use tokio::time::{Instant, timeout_at};
 use tower::{Layer, Service};
 
@@ -15,6 +15,8 @@ use super::{
     error::Error,
     record::CallRecord,
 };
+
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// No deadline lies further ahead; the protocol could say 11,000 years.
 const MAX_TIMEOUT: Duration = Duration::from_hours(24);
@@ -95,7 +97,7 @@ where
 
 impl Limit {
     fn of(headers: &HeaderMap, default: Duration) -> Result<Self, InvalidTimeout> {
-        let timeout = headers.get("grpc-timeout").map(|value| deadline::parse(value.as_bytes()));
+        let timeout = headers.get(GRPC_TIMEOUT).map(|value| deadline::parse(value.as_bytes()));
         let now = Instant::now();
         let own = timeout.transpose()?.map(|timeout| now + timeout.min(MAX_TIMEOUT));
         Ok(Self { answer: own.unwrap_or(now + default), own })

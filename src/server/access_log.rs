@@ -6,10 +6,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 use tonic::Code;
 use tower::{Layer, Service};
@@ -59,8 +59,8 @@ struct Call {
 }
 
 /// A body that takes note of the status in its trailers.
-struct Observed {
-    body: Body,
+pub(super) struct Observed<B> {
+    body: B,
     call: Call,
 }
 
@@ -71,7 +71,7 @@ impl AccessLogLayer {
         Self { metrics, tracer }
     }
 
-    fn call(&self, request: &Request<Body>) -> Call {
+    fn call<B>(&self, request: &Request<B>) -> Call {
         let path = request.uri().path();
         let method = Method::of(path);
         let from = TraceContext::of(request.headers());
@@ -101,13 +101,14 @@ impl<S> Layer<S> for AccessLogLayer {
 
 // === impl AccessLog ===
 
-impl<S> Service<Request<Body>> for AccessLog<S>
+impl<S, Q, A> Service<Request<Q>> for AccessLog<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>>,
+    S: Service<Request<Q>, Response = Response<A>>,
     S::Future: Send + 'static,
     S::Error: Send,
+    A: Default,
 {
-    type Response = Response<Body>;
+    type Response = Response<Observed<A>>;
     type Error = S::Error;
     type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
@@ -115,7 +116,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         let mut call = self.layer.call(&request);
         request.extensions_mut().insert(call.record.clone());
         request.extensions_mut().insert(RequestId(call.request_id.clone()));
@@ -128,7 +129,7 @@ where
             let mut response = grpc::with_details(response.await?, &refusable);
             response.headers_mut().insert(REQUEST_ID, call.request_id.clone());
             call.see(response.headers());
-            Ok(response.map(|body| Body::new(Observed { body, call })))
+            Ok(response.map(|body| Observed { body, call }))
         })
     }
 }
@@ -137,7 +138,7 @@ where
 
 impl Call {
     fn see(&mut self, headers: &HeaderMap) {
-        if let Some(status) = headers.get("grpc-status") {
+        if let Some(status) = headers.get(tonic::Status::GRPC_STATUS) {
             self.code = Some(Code::from_bytes(status.as_bytes()));
         }
     }
@@ -219,14 +220,14 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 
 // === impl Observed ===
 
-impl http_body::Body for Observed {
+impl<B: Body<Data = Bytes> + Unpin> Body for Observed<B> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if let Some(Ok(frame)) = &frame
             && let Some(trailers) = frame.trailers_ref()

@@ -10,6 +10,7 @@ mod calls;
 mod connection;
 mod health;
 mod preface;
+mod services;
 pub mod tls;
 pub mod ui;
 pub mod web;
@@ -17,16 +18,13 @@ mod workers;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use axum::{Router, body::Body, extract::Request};
+use axum::Router;
 use prometheus_client::registry::Registry;
 use tokio::{
     net::TcpListener,
     time::{sleep, timeout},
 };
-use tonic::service::Routes;
-use tower_http::{
-    catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer,
-};
+use tower::Layer as _;
 
 pub use self::connection::Limits as ConnectionLimits;
 use self::{
@@ -34,6 +32,7 @@ use self::{
     calls::CallMetrics,
     connection::{Connections, Protocol},
     health::Health,
+    services::{Services, Surrounded},
     tls::Tls,
     web::{Origins, WebLayer},
     workers::Workers,
@@ -41,8 +40,7 @@ use self::{
 use crate::{
     access::Access,
     files::{FileError, Reloads},
-    grpc::{self, CallRecord, TimeLimitLayer},
-    proto,
+    grpc,
     telemetry::{self, Tracer},
     upstream::{self, Readiness, Upstream},
 };
@@ -140,7 +138,8 @@ pub struct Prepared {
 pub struct Bound {
     grpc: TcpListener,
     grpc_address: SocketAddr,
-    grpc_routes: Router,
+    services: Surrounded<Services>,
+    web: Option<Origins>,
     connections: Connections,
     admin: Option<(TcpListener, SocketAddr)>,
     admin_routes: Router,
@@ -203,63 +202,6 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindEr
     open.await.map_err(|source| BindError::Listen { address, source })
 }
 
-fn grpc_routes(
-    jobs: &grpc::Jobs,
-    health: &Health,
-    timeout: Duration,
-    calls: AccessLogLayer,
-    web: Option<&Origins>,
-) -> Result<Router, BindError> {
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-    };
-    let routes = Routes::new(jobs.service())
-        .add_service(health.service())
-        .add_service(reflection().build_v1().map_err(BindError::Reflection)?)
-        .add_service(reflection().build_v1alpha().map_err(BindError::Reflection)?);
-    Ok(layered(routes.into_axum_router(), timeout, calls, web))
-}
-
-/// What surrounds every call.
-fn layered(
-    routes: Router,
-    timeout: Duration,
-    calls: AccessLogLayer,
-    web: Option<&Origins>,
-) -> Router {
-    let routes = routes
-        .fallback(async |request: Request| {
-            CallRecord::of(request.extensions()).refuse::<Body>(&grpc::Error::MethodNotImplemented)
-        })
-        // Counted from the headers on: a call may never send its message.
-        .layer(TimeLimitLayer::new(timeout))
-        // A panic is one call's misfortune, not the connection's.
-        .layer(CatchPanicLayer::custom(panicked))
-        // The call is logged and counted whatever happens further in.
-        .layer(calls);
-    // Around the log, which knows gRPC alone.
-    let routes = match web {
-        Some(origins) => routes.layer(WebLayer::new(origins)),
-        None => routes,
-    };
-    // Outermost, so that nothing further in can print a token.
-    routes.layer(SetSensitiveRequestHeadersLayer::new([
-        http::HeaderName::from_static("x-auth-token"),
-        http::header::AUTHORIZATION,
-    ]))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> http::Response<Body> {
-    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("no text"), "a call panicked");
-    let mut response = tonic::Status::from(grpc::Error::Internal).into_http::<Body>();
-    response.extensions_mut().insert(grpc::Error::Internal);
-    response
-}
-
 // === impl Prepared ===
 
 impl Prepared {
@@ -272,6 +214,7 @@ impl Prepared {
     pub async fn bind(self) -> Result<Bound, BindError> {
         let Self { config, mut registry, calls, tls, upstream, jobs, workers } = self;
         let health = Health::new([grpc::SERVICE]);
+        let services = Services::new(&jobs, &health)?;
         let (grpc, grpc_address) = listen(config.listen).await?;
         let admin = match config.admin_listen {
             Some(address) => Some(listen(address).await?),
@@ -285,19 +228,13 @@ impl Prepared {
         let page = config
             .ui
             .map(|ui| ui::routes(ui, config.web.as_ref(), grpc_address.port(), tls.is_some()));
-        let connections =
-            Connections::new(protocol, tls, config.connections, Some(workers));
+        let connections = Connections::new(protocol, tls, config.connections, Some(workers));
         connections.register(&mut registry);
         Ok(Bound {
             grpc,
             grpc_address,
-            grpc_routes: grpc_routes(
-                &jobs,
-                &health,
-                config.grpc.timeout,
-                calls,
-                config.web.as_ref(),
-            )?,
+            services: services::surround(services, config.grpc.timeout, &calls),
+            web: config.web,
             connections,
             admin,
             admin_routes: admin::routes(&health, registry).merge(page.unwrap_or_default()),
@@ -341,7 +278,12 @@ impl Bound {
             admin.accept(listener, self.admin_routes);
         }
         let grpc = self.connections;
-        grpc.accept(self.grpc, self.grpc_routes);
+        match self.web {
+            Some(origins) => {
+                grpc.accept(self.grpc, WebLayer::new(&origins).layer(self.services));
+            }
+            None => grpc.accept(self.grpc, self.services),
+        }
         let readiness = self.upstream.readiness();
         self.health.serve(readiness);
         let admin_address = admin_address.map(tracing::field::display);
@@ -375,31 +317,5 @@ async fn follow(upstream: &Upstream, health: &Health, mut readiness: Readiness) 
     loop {
         readiness = upstream.readiness_after(readiness).await;
         health.serve(readiness);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::routing::post;
-    use tonic_types::StatusExt as _;
-    use tower::ServiceExt as _;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_costs_one_call_and_tells_nothing() {
-        let panics = post(async || -> () { panic!("a secret") });
-        let calls =
-            AccessLogLayer::new(CallMetrics::new(&mut Registry::default()), Tracer::default());
-        let routes = Router::new().route("/x", panics);
-        let routes = layered(routes, Duration::from_secs(30), calls, None);
-        for _ in 0..2 {
-            let request = Request::post("/x").body(Body::empty()).unwrap();
-            let response = routes.clone().oneshot(request).await.unwrap();
-            let status = tonic::Status::from_header_map(response.headers()).unwrap();
-            assert_eq!(status.code(), tonic::Code::Internal);
-            assert_eq!(status.get_details_error_info().unwrap().reason, "INTERNAL");
-            assert!(!status.message().contains("secret"));
-        }
     }
 }

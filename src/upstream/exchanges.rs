@@ -13,6 +13,7 @@ use prometheus_client::{
     encoding::{
         EncodeLabel as _, EncodeLabelSet, EncodeLabelValue, LabelSetEncoder, LabelValueEncoder,
     },
+    metrics::histogram::Histogram,
     registry::{Registry, Unit},
 };
 use tokio::time::Instant;
@@ -32,6 +33,8 @@ pub(super) struct Exchanges {
 pub(super) struct Exchange {
     all: Exchanges,
     target: Arc<Target>,
+    /// Of those that are answered as wished, by far the most.
+    ok: Histogram,
 }
 
 /// What is asked for, and of whom.
@@ -99,7 +102,10 @@ impl Exchanges {
         let (method, template) = name.split_once(' ').unwrap_or((name, ""));
         let (address, port) = base.endpoint();
         let target = Target { name, method, template, address: address.into(), port };
-        Exchange { all: self.clone(), target: Arc::new(target) }
+        let target = Arc::new(target);
+        let labels = Labels { target: Arc::clone(&target), end: End::OK };
+        let ok = self.durations.get_or_create_owned(&labels);
+        Exchange { all: self.clone(), target, ok }
     }
 }
 
@@ -152,9 +158,13 @@ impl Running<'_> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let labels = Labels { target: Arc::clone(&self.exchange.target), end: self.end };
         let seconds = self.begun.elapsed().as_secs_f64();
-        self.exchange.all.durations.get_or_create(&labels).observe(seconds);
+        if self.end == End::OK {
+            self.exchange.ok.observe(seconds);
+        } else {
+            let labels = Labels { target: Arc::clone(&self.exchange.target), end: self.end };
+            self.exchange.all.durations.get_or_create(&labels).observe(seconds);
+        }
         match self.end {
             End::Cancelled => self.span.fail(CANCELLED),
             End::Failed(kind) => self.span.fail(kind.name()),
@@ -165,6 +175,12 @@ impl Drop for Running<'_> {
 }
 
 const CANCELLED: &str = "cancelled";
+
+// === impl End ===
+
+impl End {
+    const OK: Self = Self::Status(Status::Known(200));
+}
 
 // === impl Labels ===
 

@@ -54,7 +54,7 @@ impl Upstream {
         let last = loop {
             let attempt = match &query.credential.0 {
                 Whose::Caller(token) => self.ask(query, &Pass::Token(token.clone()), terms).await,
-                Whose::Gateway(own) => self.ask_as(own, query, terms, refused).await,
+                Whose::Gateway(own) => Box::pin(self.ask_as(own, query, terms, refused)).await,
             };
             if attempt.sent {
                 attempts += 1;

@@ -136,9 +136,12 @@ impl Terms {
 impl<K: Eq + Hash, T: Clone> Drop for Landing<K, T> {
     fn drop(&mut self) {
         let mut table = lock(&self.table);
-        // A newer flight may have taken the place.
-        if table.flights.get(&self.key).is_some_and(|slot| slot.number == self.number) {
-            table.flights.remove(&self.key);
+        // A newer flight may have taken the place; rarely, so it is put back.
+        match table.flights.remove_entry(&self.key) {
+            Some((key, slot)) if slot.number != self.number => {
+                table.flights.insert(key, slot);
+            }
+            Some(_) | None => {}
         }
     }
 }

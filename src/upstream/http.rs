@@ -142,7 +142,7 @@ impl Http {
     }
 
     fn headers(&self, trace: &Trace) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(12);
+        let mut headers = HeaderMap::with_capacity(8);
         let fixed = [
             (header::ACCEPT, HeaderValue::from_static("application/json")),
             (header::USER_AGENT, HeaderValue::from_static(USER_AGENT)),

@@ -32,12 +32,11 @@ pub(super) fn read(
     if response.compressed {
         oddities.saw(Oddity::BodyCompressed);
     }
-    let text = match str::from_utf8(&response.body) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => {
-            oddities.saw(Oddity::BodyNotUtf8);
-            String::from_utf8_lossy(&response.body)
-        }
+    let text = if let Ok(text) = str::from_utf8(&response.body) {
+        Cow::Borrowed(text)
+    } else {
+        oddities.saw(Oddity::BodyNotUtf8);
+        String::from_utf8_lossy(&response.body)
     };
     let object = Object::parse(&text);
     if !(200..=299).contains(&response.status) {

@@ -109,7 +109,8 @@ impl Pool {
                 Err(Failed { error, unsent: None }) => return Err(error.into()),
             }
         }
-        let stream = self.0.connector.connect().await?;
+        // Rare, and large: in a box of its own, so that the others do not carry it along.
+        let stream = Box::pin(self.0.connector.connect()).await?;
         let (sender, driver) = http1::handshake(stream).await?;
         let mut connection = Connection { sender, driver: Driver(Some(driver)) };
         let response = connection.send(request).await.map_err(|failed| failed.error)?;

@@ -8,9 +8,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use http::{Request, Response, Version};
-use http_body::{Frame, SizeHint};
+use http_body::{Body, Frame, SizeHint};
 use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -29,9 +29,9 @@ pub(super) struct Call {
 }
 
 /// The body of an answer, with the call that it belongs to.
-struct Held {
-    body: Body,
-    _call: Call,
+pub(super) struct Held<B> {
+    body: B,
+    _call: Option<Call>,
 }
 
 /// Sets the limits. The time for a head is also the longest that a connection waits for its next
@@ -52,23 +52,20 @@ pub(super) fn begin<B>(request: &Request<B>, calls: &Calls) -> Option<Call> {
 }
 
 /// Counts a call until the last of its answer has been sent.
-pub(super) fn hold(answer: Response<Body>, call: Option<Call>) -> Response<Body> {
-    match call {
-        Some(call) => answer.map(|body| Body::new(Held { body, _call: call })),
-        None => answer,
-    }
+pub(super) fn hold<B>(answer: Response<B>, call: Option<Call>) -> Response<Held<B>> {
+    answer.map(|body| Held { body, _call: call })
 }
 
 // === impl Held ===
 
-impl http_body::Body for Held {
+impl<B: Body<Data = Bytes> + Unpin> Body for Held<B> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
@@ -94,7 +91,8 @@ mod tests {
         for text in ["GET / HTTP/1.1\r\nhost: a-name-of-some-length\r\n", "GET "] {
             let (mut peer, stream) = tokio::io::duplex(1 << 10);
             peer.write_all(text.as_bytes()).await.unwrap();
-            let Connections(ground) = &Connections::new(Protocol::Any, None, Limits::default(), None);
+            let Connections(ground) =
+                &Connections::new(Protocol::Any, None, Limits::default(), None);
             let life = ground.life(([127, 0, 0, 1], 1).into(), Router::new());
             let begun = Instant::now();
             life.begin(stream, None).await;

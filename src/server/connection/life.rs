@@ -2,19 +2,18 @@
 
 use std::{pin::pin, time::Duration};
 
-use axum::Router;
-use hyper::body::Incoming;
-use hyper_util::{rt::TokioIo, server::conn::auto::Builder, service::TowerToHyperService};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{rt::TokioIo, server::conn::auto::Builder};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
-use tower::{ServiceExt as _, service_fn};
+use tonic::body::Body;
 
 use super::{
-    Caller, Calls, Limits,
+    Answers, Caller, Calls, Limits,
     activity::Activity,
     http1,
     metrics::{End, Metrics},
@@ -39,9 +38,9 @@ const DRAIN_GRACE: Duration = Duration::from_millis(500);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// All that a connection needs.
-pub(super) struct Life {
+pub(super) struct Life<A> {
     pub(super) caller: Caller,
-    pub(super) routes: Router,
+    pub(super) services: A,
     pub(super) builder: Builder<Calls>,
     pub(super) calls: Calls,
     pub(super) activity: Activity,
@@ -54,7 +53,7 @@ pub(super) struct Life {
 
 // === impl Life ===
 
-impl Life {
+impl<A: Answers> Life<A> {
     /// Serves a connection, through TLS if there is any.
     pub(super) async fn begin<S>(mut self, stream: S, tls: Option<Tls>)
     where
@@ -91,7 +90,7 @@ impl Life {
     {
         let Self {
             caller,
-            routes,
+            services,
             builder,
             calls: open,
             activity,
@@ -105,14 +104,15 @@ impl Life {
         let peer = Peer { address: address.ip(), until: aged_at.map(|at| at + limits.grace) };
         let withdrawals = Withdrawals::default();
         let calls = withdrawals.clone();
-        let routes = service_fn(move |mut request: http::Request<Incoming>| {
+        let services = service_fn(move |request: http::Request<Incoming>| {
+            let mut request = request.map(Body::new);
             if let Some(certificate) = &caller.certificate {
                 request.extensions_mut().insert(certificate.clone());
             }
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(caller.clone());
             let call = http1::begin(&request, &open);
-            let (unanswered, answering) = (calls.begin(), routes.clone().oneshot(request));
+            let (unanswered, answering) = (calls.begin(), services.clone().call(request));
             async move {
                 let answer = answering.await;
                 unanswered.answered();
@@ -124,8 +124,7 @@ impl Life {
         stream.set_timeout(Some(limits.keepalive_timeout));
         let (stream, preface) = preface::watch(Box::pin(stream));
         // In one place only: a second would stay as large as the first.
-        let mut connection =
-            pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)));
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), services));
         let end = tokio::select! {
             // A peer that is cut off or talks nonsense is its own affair; its calls have been logged.
             _ = connection.as_mut() => return,
@@ -200,7 +199,7 @@ mod tests {
         let tls = Some(tls::tests::tls());
         let Connections(ground) = &Connections::new(Protocol::Http2, tls, Limits::default(), None);
         ground.draining.cancel();
-        let life = ground.life(([127, 0, 0, 1], 1).into(), Router::new());
+        let life = ground.life(([127, 0, 0, 1], 1).into(), axum::Router::new());
         let begun = Instant::now();
         life.begin(stream, ground.tls.clone()).await;
         assert_eq!(begun.elapsed(), DRAIN_GRACE);

@@ -8,10 +8,11 @@ mod limits;
 mod metrics;
 mod withdrawals;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
-use axum::Router;
+use axum::{BoxError, body::Bytes};
 use futures_util::FutureExt as _;
+use http::{Request, Response};
 use hyper::rt::Executor;
 use hyper_util::server::conn::auto;
 use prometheus_client::registry::Registry;
@@ -20,6 +21,8 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::body::Body;
+use tower::Service;
 
 pub use self::limits::Limits;
 use self::{activity::Activity, life::Life, metrics::Metrics};
@@ -46,6 +49,31 @@ pub(super) enum Protocol {
     Any,
     /// HTTP/2 only.
     Http2,
+}
+
+/// What answers calls. It is always ready for the next one.
+pub(super) trait Answers:
+    Service<
+        Request<Body>,
+        Response = Response<Self::Answer>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    type Answer: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
+}
+
+impl<S, A> Answers for S
+where
+    S: Service<Request<Body>, Response = Response<A>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    A: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    type Answer = A;
 }
 
 /// The connections of one listener. They end in two steps: drained, then cut.
@@ -128,8 +156,8 @@ impl Connections {
     }
 
     /// Accepts connections until they are drained or cut.
-    pub(super) fn accept(&self, listener: TcpListener, routes: Router) {
-        let accepting = self.0.clone().accept(listener, routes);
+    pub(super) fn accept(&self, listener: TcpListener, services: impl Answers) {
+        let accepting = self.0.clone().accept(listener, services);
         tokio::spawn(self.0.draining.clone().run_until_cancelled_owned(accepting));
     }
 
@@ -157,7 +185,7 @@ impl Connections {
 // === impl Ground ===
 
 impl Ground {
-    async fn accept(self, listener: TcpListener, routes: Router) {
+    async fn accept(self, listener: TcpListener, services: impl Answers) {
         let max = self.limits.max_connections;
         let mut full = false;
         loop {
@@ -180,13 +208,13 @@ impl Ground {
             }
             full = false;
             let _ = stream.set_nodelay(true);
-            self.serve(stream, address, routes.clone());
+            self.serve(stream, address, services.clone());
         }
     }
 
     /// Serves a connection, in a task of its own.
-    fn serve(&self, stream: TcpStream, address: SocketAddr, routes: Router) {
-        let life = self.life(address, routes);
+    fn serve(&self, stream: TcpStream, address: SocketAddr, services: impl Answers) {
+        let life = self.life(address, services);
         let cutting = life.cutting.clone();
         let tls = self.tls.clone();
         let Some(workers) = &self.workers else {
@@ -207,7 +235,7 @@ impl Ground {
     }
 
     /// What a connection begins with.
-    fn life(&self, address: SocketAddr, routes: Router) -> Life {
+    fn life<A>(&self, address: SocketAddr, services: A) -> Life<A> {
         // A child: one connection can be cut without the others.
         let cutting = self.cutting.child_token();
         let activity = Activity::new();
@@ -215,7 +243,7 @@ impl Ground {
         let calls = Calls { cutting: cutting.clone(), tasks, activity: activity.clone() };
         Life {
             caller: Caller { address, certificate: None, cutting: self.cutting.clone() },
-            routes,
+            services,
             builder: builder(self.protocol, calls.clone(), &limits),
             calls,
             activity,

@@ -7,22 +7,20 @@ mod origin;
 
 use std::{
     convert::Infallible,
+    fmt::Display,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{
-    body::Body,
-    extract::Request,
-    response::Response,
-    routing::{Route, future::RouteFuture},
-};
+use axum::{BoxError, body::Bytes};
 use futures_util::{
     FutureExt as _,
-    future::{BoxFuture, Either, ready},
+    future::{BoxFuture, ready},
 };
-use http::{HeaderName, Method, StatusCode, Version, header};
+use http::{HeaderName, Method, Request, Response, StatusCode, Version, header};
+use http_body_util::Full;
+use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
 use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
@@ -65,13 +63,13 @@ pub(super) struct WebLayer {
 
 /// See [`WebLayer`].
 #[derive(Clone)]
-pub(super) struct Web {
-    grpc: Route,
-    pages: Cors<GrpcWebService<Route>>,
+pub(super) struct Web<S> {
+    grpc: S,
+    pages: Cors<GrpcWebService<S>>,
     origins: Arc<Origins>,
 }
 
-type Answering = Either<RouteFuture<Infallible>, BoxFuture<'static, Result<Response, Infallible>>>;
+type Answering = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
 // === impl WebLayer ===
 
@@ -90,10 +88,10 @@ impl WebLayer {
     }
 }
 
-impl Layer<Route> for WebLayer {
-    type Service = Web;
+impl<S: Clone> Layer<S> for WebLayer {
+    type Service = Web<S>;
 
-    fn layer(&self, inner: Route) -> Web {
+    fn layer(&self, inner: S) -> Web<S> {
         let pages = self.cors.layer(GrpcWebLayer::new().layer(inner.clone()));
         Web { grpc: inner, pages, origins: Arc::clone(&self.origins) }
     }
@@ -101,23 +99,29 @@ impl Layer<Route> for WebLayer {
 
 // === impl Web ===
 
-impl Service<Request> for Web {
-    type Response = Response;
+impl<S, A> Service<Request<Body>> for Web<S>
+where
+    S: Service<Request<Body>, Response = Response<A>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send + 'static,
+    A: http_body::Body<Data = Bytes, Error: Into<BoxError> + Display> + Send + 'static,
+{
+    type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answering;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Service::<Request>::poll_ready(&mut self.grpc, cx)
+        self.grpc.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Answering {
+    fn call(&mut self, request: Request<Body>) -> Answering {
         if !is_of_a_page(&request) {
-            return Either::Left(self.grpc.call(request));
+            return self.grpc.call(request).map(|it| it.map(|it| it.map(Body::new))).boxed();
         }
         // Not left to the browser: it takes what comes from its own origin, and that may be a name
         // that somebody has pointed at this address.
         let origin = request.headers().get(header::ORIGIN);
-        let answer = match origin.filter(|origin| !self.origins.allow(origin)) {
+        match origin.filter(|origin| !self.origins.allow(origin)) {
             Some(origin) => {
                 let caller = request.extensions().get::<Caller>();
                 tracing::info!(
@@ -126,18 +130,18 @@ impl Service<Request> for Web {
                     peer = caller.map(|caller| tracing::field::display(caller.address)),
                     "refused: pages of this origin may not call, see --grpc-web-allow-origin"
                 );
-                let mut refusal = Response::new(Body::from("this origin may not call\n"));
+                let mut refusal =
+                    Response::new(Body::new(Full::from("this origin may not call\n")));
                 *refusal.status_mut() = StatusCode::FORBIDDEN;
                 ready(Ok(refusal)).boxed()
             }
             None => self.pages.call(request).map(|it| it.map(|it| it.map(Body::new))).boxed(),
-        };
-        Either::Right(answer)
+        }
     }
 }
 
 /// Whether a request is one of a page, or at least none of gRPC.
-fn is_of_a_page(request: &Request) -> bool {
+fn is_of_a_page<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     let content_type = headers.get(header::CONTENT_TYPE);
     request.version() < Version::HTTP_2
