@@ -1,5 +1,6 @@
 """One measurement, and rounds of them in turn."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -7,9 +8,13 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 from . import install
-from .systems import free_port, pinned, running
+from .systems import Failed, free_port, pinned, running
+
+# Seconds for one measurement, which takes two minutes at most.
+LIMIT = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,51 +46,85 @@ class Cores:
         self.others = f"1-{total - 1}" if apart else ""
 
 
+@dataclasses.dataclass
+class Started:
+    """A system that serves, and its upstream."""
+
+    system: object
+    port: int
+    pid: int
+    upstream: int
+    cores: Cores
+
+
+@contextlib.contextmanager
+def started(system, cores=1, tls=False):
+    pins = Cores(cores)
+    upstream, port = free_port(), free_port()
+    rest = pinned(pins.others, [install.LOAD, "upstream", "--listen", f"127.0.0.1:{upstream}"])
+    with tempfile.TemporaryDirectory(prefix="jobgate-bench-") as folder:
+        command, variables = system.start(port, upstream, cores, tls, pathlib.Path(folder))
+        with running(rest, upstream), \
+                running(pinned(pins.server, command), port, variables) as server:
+            yield Started(system, port, server.pid, upstream, pins)
+
+
 def once(system, case):
     """Starts the system, measures it, and returns the generator's figures."""
-    cores = Cores(case.cores)
-    with tempfile.TemporaryDirectory(prefix="jobgate-bench-") as folder:
-        up_port, port = free_port(), free_port()
-        upstream = pinned(cores.others, [install.LOAD, "upstream", "--listen", f"127.0.0.1:{up_port}"])
-        command, environment = system.start(port, up_port, case.cores, case.tls, pathlib.Path(folder))
-        with running(upstream, up_port) as up, \
-                running(pinned(cores.server, command), port, environment) as server:
-            figures = generate(system, case, port, server.pid, cores)
-            # What reached the upstream, warm-up included.
-            figures["upstream_calls"] = count(up_port)
+    with started(system, case.cores, case.tls) as it:
+        figures = generate(it, case)
+        # With those of the warm-up.
+        figures["upstream_calls"] = count(it.upstream)
     return figures
 
 
-def generate(system, case, port, pid, cores):
-    status = system.missing if case.missing else system.found
-    # An open loop must not run out of streams; 64 connections are many for the bare call.
+def generate(it, case):
+    system = it.system
+    # An open loop must not run out of streams; of connections there are enough.
     streams = 64 if case.rate and system.protocol == "grpc" else case.streams
-    command = [install.LOAD, "generate", "--target", f"127.0.0.1:{port}", "--pid", pid,
-               "--protocol", system.protocol, "--status", status,
+    command = ["generate", "--target", f"127.0.0.1:{it.port}", "--pid", it.pid,
+               "--protocol", system.protocol,
+               "--status", system.missing if case.missing else system.found,
                "--connections", case.connections, "--streams", streams,
                "--warm-up", case.warm_up, "--seconds", case.seconds, "--sub-jobs", case.sub_jobs]
     command += ["--rate", case.rate] if case.rate else []
     command += ["--missing"] if case.missing else []
     command += ["--same"] if case.same else []
     command += ["--ca", install.CERTIFICATE] if case.tls else []
-    done = subprocess.run(list(map(str, pinned(cores.others, command))), capture_output=True, text=True)
+    return load(it.cores, f"{system.title}, {case.name}", command)
+
+
+def load(cores, what, command):
+    command = list(map(str, pinned(cores.others, [install.LOAD, *command])))
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired as expired:
+        raise Failed(f"{what}: not within {LIMIT} s") from expired
     if done.returncode != 0:
-        raise RuntimeError(f"{system.title}, {case.name}: {done.stderr.strip()}")
+        raise Failed(f"{what}: {done.stderr.strip()}")
     return json.loads(done.stdout)
 
 
 def count(port):
-    import urllib.request
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/count", timeout=10) as answer:
         return int(answer.read())
 
 
-def rounds(systems, case, number):
+def rounds(systems, case, number, failures):
     """Each system once in each round, beginning with another one each time."""
     taken = {name: [] for name in systems}
     names = list(systems)
     for turn in range(number):
-        for name in names[turn % len(names):] + names[:turn % len(names)]:
-            print(f"{case.name}: round {turn + 1}, {name}", file=sys.stderr, flush=True)
-            taken[name].append(once(systems[name], case))
-    return taken
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            say(f"{case.name}: round {turn + 1}, {name}")
+            try:
+                taken[name].append(once(systems[name], case))
+            except Failed as failed:
+                say(failed)
+                failures.append(str(failed))
+    return {name: figures for name, figures in taken.items() if figures}
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """The systems, and how each is started to serve on one port."""
 
 import contextlib
+import os
 import pathlib
 import socket
 import subprocess
@@ -10,6 +11,10 @@ import time
 from . import install
 
 NOT_FOUND, UNIMPLEMENTED = 5, 12
+
+
+class Failed(Exception):
+    """A system did not start, or did not answer as it should."""
 
 
 def free_port():
@@ -33,14 +38,14 @@ class System:
 class Jobgate(System):
     title = "jobgate"
 
-    def __init__(self, binary):
-        self.binary = binary
+    def __init__(self, binary, *more):
+        self.binary, self.more = binary, more
 
     def start(self, port, upstream, workers, tls, folder):
         secure = ["--tls-cert", install.CERTIFICATE, "--tls-key", install.KEY] if tls else []
         return [self.binary, "serve", "--upstream", f"http://127.0.0.1:{upstream}",
                 "--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{free_port()}",
-                "--workers", str(workers), *secure], {}
+                "--workers", str(workers), *secure, *self.more], {}
 
 
 class Envoy(System):
@@ -103,7 +108,6 @@ def pinned(cores, command):
 @contextlib.contextmanager
 def running(command, port, environment=None):
     """A process that takes connections, until the block ends. Its output goes to a file."""
-    import os
     with tempfile.TemporaryDirectory(prefix="jobgate-bench-") as folder:
         log = pathlib.Path(folder, "log")
         with log.open("a") as output:
@@ -120,10 +124,10 @@ def running(command, port, environment=None):
 def wait_for(process, port, log):
     for _ in range(1200):
         if process.poll() is not None:
-            raise RuntimeError(f"it ended: {log.read_text()[-2000:]}")
+            raise Failed(f"it ended: {log.read_text()[-2000:]}")
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
         except OSError:
             time.sleep(0.05)
-    raise RuntimeError("it takes no connections")
+    raise Failed("it takes no connections")

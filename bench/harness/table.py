@@ -34,7 +34,9 @@ def markdown(head, rows):
 
 def saturation(taken, systems, base="envoy"):
     """What a call costs, and how many there are at most."""
-    head = ["", "CPU per call, µs", f"of {base}'s", "calls/s", f"times {base}'s", "RSS, MiB", "core busy"]
+    other = base.capitalize()
+    head = ["", "CPU per call, µs", f"of {other}'s", "calls/s", f"times {other}'s", "RSS, MiB",
+            "cores busy"]
     rows = []
     for name, rounds in taken.items():
         cpu, rate = median(rounds, "cpu_us_per_call"), median(rounds, "calls_per_second")
@@ -47,7 +49,7 @@ def saturation(taken, systems, base="envoy"):
             f"{number(rate, 0)} ± {spread(rounds, 'calls_per_second'):.0f} %",
             number(rate / median(of, "calls_per_second"), 2) if of else "",
             number(median(rounds, "rss_kib") / 1024),
-            f"{busy * 100:.0f} %",
+            number(busy, 2),
         ])
     return markdown(head, rows)
 

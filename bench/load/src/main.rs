@@ -1,12 +1,15 @@
 //! What `bench/run` needs besides the systems it measures: an upstream, the floor, and the load.
 
 mod certificate;
+mod dial;
 mod floor;
 mod generate;
+mod grpc;
 mod payload;
 mod process;
 mod proto;
 mod upstream;
+mod watch;
 
 use clap::Parser;
 
@@ -20,6 +23,8 @@ enum Command {
     Generate(generate::Args),
     /// The REST API, with the same few answers always
     Upstream(upstream::Args),
+    /// Watches jobs, changes them, and prints what that took, as JSON
+    Watch(watch::Args),
 }
 
 // One thread, as there may be one core for all of this.
@@ -30,5 +35,6 @@ async fn main() -> anyhow::Result<()> {
         Command::Floor(args) => floor::serve(args).await,
         Command::Generate(args) => generate::run(args).await,
         Command::Upstream(args) => upstream::serve(args).await,
+        Command::Watch(args) => watch::run(args).await,
     }
 }

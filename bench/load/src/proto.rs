@@ -1,4 +1,4 @@
-//! The generated code of the contract, as a client's or another server's.
+//! The generated code of the contract: its messages, and the server side for the floor.
 #![expect(clippy::allow_attributes, clippy::pedantic, reason = "generated")]
 
 pub mod google {

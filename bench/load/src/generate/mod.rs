@@ -2,7 +2,6 @@
 
 mod answer;
 mod closed;
-mod dial;
 mod grpc;
 mod open;
 mod record;
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 
 use self::{grpc::Grpc, record::Record, rest::Rest};
 use crate::{
+    dial,
     payload::{Ids, Payload},
     process,
 };

@@ -9,8 +9,11 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 
-use super::{Plan, dial::dial};
-use crate::payload::{Body, NOT_FOUND, Payload, TOKEN};
+use super::Plan;
+use crate::{
+    dial::dial,
+    payload::{Body, NOT_FOUND, Payload, TOKEN},
+};
 
 pub struct Rest {
     sender: SendRequest<Empty<Bytes>>,
