@@ -57,9 +57,9 @@ def calls(chosen, options, failures):
 
 def lasting(chosen, failures):
     """One jobgate, asked for more and more jobs, each another one."""
-    cpu = Series("jobs-cpu", "CPU per call, after so many calls for different jobs", "jobs",
+    cpu = Series("asked-cpu", "CPU per call, after so many calls for different jobs", "jobs",
                  "CPU per call, µs", "µs", {})
-    memory = Series("jobs-memory", "Memory after so many calls for different jobs", "jobs",
+    memory = Series("asked-memory", "Memory after so many calls for different jobs", "jobs",
                     "RSS, MiB", "MiB", {})
     try:
         with started(chosen["jobgate"]) as it:
@@ -79,17 +79,19 @@ def watchers(found):
     """From what `watching` has measured."""
     of_one = [it for it in found if it["jobs"] == 1]
     all_watch = [it for it in found if it["watchers"] == 10_000 and it["jobs"] > 1]
-    kinds = (("idle-cpu", "CPU while nothing changes", "% of a core", "%",
-              lambda it: it["idle_cores"] * 100),
-             ("memory", "Memory of each watcher", "KiB", "KiB", lambda it: it["kib_per_watcher"]),
-             ("event-cpu", "CPU for each event sent", "µs", "µs", lambda it: it["cpu_us_per_event"]))
+    kinds = (
+        ("idle-cpu", "CPU while nothing changes", "% of a core", "%", lambda it: it["idle_cores"] * 100),
+        ("memory", "Memory of each watcher", "KiB", "KiB", lambda it: it["kib_per_watcher"]),
+        ("event-cpu", "CPU for each event sent, polls included", "µs", "µs",
+         lambda it: it["cpu_us_per_event"]),
+    )
+    groups = ((of_one, "watchers", "watchers of one job"),
+              (all_watch, "jobs", "10,000 watchers of so many jobs"))
     for kind, title, y, unit, value in kinds:
-        for group, points, by in ((of_one, "watchers", "of one job"),
-                                  (all_watch, "jobs", "by 10,000 watchers")):
-            title_whole = f"{title}, {points} {by}"
-            line = sorted((it[points], value(it)) for it in group)
+        for group, x, who in groups:
+            line = sorted((it[x], value(it)) for it in group)
             if len(line) > 1:
-                yield Series(f"{points}-{kind}", title_whole, points, y, unit, {"jobgate": line})
+                yield Series(f"watched-{x}-{kind}", f"{title}: {who}", x, y, unit, {"jobgate": line})
 
 
 def attempt(system, case, failures):

@@ -54,6 +54,7 @@ class Started:
     port: int
     pid: int
     upstream: int
+    upstream_pid: int
     cores: Cores
 
 
@@ -64,9 +65,9 @@ def started(system, cores=1, tls=False):
     rest = pinned(pins.others, [install.LOAD, "upstream", "--listen", f"127.0.0.1:{upstream}"])
     with tempfile.TemporaryDirectory(prefix="jobgate-bench-") as folder:
         command, variables = system.start(port, upstream, cores, tls, pathlib.Path(folder))
-        with running(rest, upstream), \
+        with running(rest, upstream) as other, \
                 running(pinned(pins.server, command), port, variables) as server:
-            yield Started(system, port, server.pid, upstream, pins)
+            yield Started(system, port, server.pid, upstream, other.pid, pins)
 
 
 def once(system, case):
@@ -80,10 +81,12 @@ def once(system, case):
 
 def generate(it, case):
     system = it.system
-    # An open loop must not run out of streams; of connections there are enough.
-    streams = 64 if case.rate and system.protocol == "grpc" else case.streams
+    streams = case.streams
+    if case.rate and system.protocol == "grpc":
+        # An open loop must not run out of streams; of HTTP/1.1's connections there are enough.
+        streams = max(1, 512 // case.connections)
     command = ["generate", "--target", f"127.0.0.1:{it.port}", "--pid", it.pid,
-               "--protocol", system.protocol,
+               "--upstream-pid", it.upstream_pid, "--protocol", system.protocol,
                "--status", system.missing if case.missing else system.found,
                "--connections", case.connections, "--streams", streams,
                "--warm-up", case.warm_up, "--seconds", case.seconds, "--sub-jobs", case.sub_jobs]

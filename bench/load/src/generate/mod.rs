@@ -9,7 +9,7 @@ mod rest;
 
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use serde_json::json;
 use tokio::time::Instant;
@@ -55,6 +55,9 @@ pub struct Args {
     /// The process to be measured
     #[arg(long)]
     pid: u32,
+    /// Of the upstream, to see whether it and this process were the limit
+    #[arg(long)]
+    upstream_pid: u32,
     /// TLS, with this certificate trusted
     #[arg(long)]
     ca: Option<PathBuf>,
@@ -85,6 +88,7 @@ struct Mark {
     at: Instant,
     /// CPU time, in seconds.
     server: f64,
+    upstream: f64,
     own: f64,
 }
 
@@ -107,9 +111,9 @@ pub async fn run(args: Args) -> Result<()> {
     let measured = async {
         tokio::time::sleep(Duration::from_secs_f64(args.warm_up)).await;
         record.begin();
-        let from = Mark::now(args.pid)?;
+        let from = Mark::now(&args)?;
         tokio::time::sleep(Duration::from_secs_f64(args.seconds)).await;
-        let to = Mark::now(args.pid)?;
+        let to = Mark::now(&args)?;
         record.end();
         anyhow::Ok((from, to))
     };
@@ -124,7 +128,7 @@ fn report(pid: u32, record: &Record, from: &Mark, to: &Mark) -> Result<()> {
     let (calls, times) = record.taken();
     ensure!(calls > 0, "no call was answered");
     let wall = (to.at - from.at).as_secs_f64();
-    let (server, own) = (to.server - from.server, to.own - from.own);
+    let server = to.server - from.server;
     let us = |part: f64| times.value_at_quantile(part) as f64 / 1e3;
     let report = json!({
         "calls": calls,
@@ -132,7 +136,8 @@ fn report(pid: u32, record: &Record, from: &Mark, to: &Mark) -> Result<()> {
         "calls_per_second": calls as f64 / wall,
         "cpu_us_per_call": server * 1e6 / calls as f64,
         "server_cores": server / wall,
-        "generator_cores": own / wall,
+        "upstream_cores": (to.upstream - from.upstream) / wall,
+        "generator_cores": (to.own - from.own) / wall,
         "rss_kib": process::memory_kib(pid, "VmRSS")?,
         "rss_peak_kib": process::memory_kib(pid, "VmHWM")?,
         "latency_us": {
@@ -148,26 +153,27 @@ fn report(pid: u32, record: &Record, from: &Mark, to: &Mark) -> Result<()> {
 // === impl Args ===
 
 impl Args {
-    /// A client for each call that the closed loop has under way.
+    /// A client for each call that can be under way, those of one connection far apart: the open
+    /// loop takes them in this order.
     async fn connect(&self, plan: &Arc<Plan>) -> Result<Vec<Client>> {
-        let tls = self.ca.as_deref().map(dial::tls).transpose()?;
-        let mut clients = Vec::new();
-        for _ in 0..self.connections {
-            match self.protocol {
-                Protocol::Grpc => {
-                    let connection = Grpc::connect(self.target, tls.as_ref(), plan).await;
-                    let connection = connection.context("no connection to the gateway")?;
-                    let streams = (0..self.streams).map(|_| Client::Grpc(connection.clone()));
-                    clients.extend(streams);
+        match self.protocol {
+            Protocol::Grpc => {
+                let tls = self.ca.as_deref().map(dial::tls).transpose()?;
+                let mut clients = Vec::new();
+                for _ in 0..self.connections {
+                    clients.push(Grpc::connect(self.target, tls.as_ref(), plan).await?);
                 }
-                Protocol::Rest => {
-                    for _ in 0..self.streams {
-                        clients.push(Client::Rest(Rest::connect(self.target, plan).await?));
-                    }
+                let all = clients.iter().cycle().take(self.connections * self.streams);
+                Ok(all.cloned().map(Client::Grpc).collect())
+            }
+            Protocol::Rest => {
+                let mut clients = Vec::new();
+                for _ in 0..self.connections * self.streams {
+                    clients.push(Client::Rest(Rest::connect(self.target, plan).await?));
                 }
+                Ok(clients)
             }
         }
-        Ok(clients)
     }
 }
 
@@ -194,8 +200,12 @@ impl Plan {
 // === impl Mark ===
 
 impl Mark {
-    fn now(pid: u32) -> Result<Self> {
-        let (server, own) = (process::cpu(pid)?, process::cpu(std::process::id())?);
-        Ok(Self { at: Instant::now(), server, own })
+    fn now(args: &Args) -> Result<Self> {
+        Ok(Self {
+            at: Instant::now(),
+            server: process::cpu(args.pid)?,
+            upstream: process::cpu(args.upstream_pid)?,
+            own: process::cpu(std::process::id())?,
+        })
     }
 }
