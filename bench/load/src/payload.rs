@@ -108,3 +108,49 @@ impl Ids {
         format!("{:016x}{:016x}", self.run, self.next)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_says_what_its_jobs_are_like() {
+        for payload in
+            [Payload::Job { sub_jobs: 0 }, Payload::Job { sub_jobs: 1000 }, Payload::Missing]
+        {
+            let project = payload.project();
+            assert_eq!(project.len(), 32);
+            assert_eq!(Payload::of_project(&project), Some(payload));
+        }
+        assert_eq!(Payload::of_project("p"), None);
+    }
+
+    #[test]
+    fn a_body_has_its_id_and_sub_jobs() {
+        let body = Body::new(3);
+        let text = body.of("asked");
+        let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(json["job_id"], "asked");
+        assert_eq!(json["sub_jobs"].as_array().unwrap().len(), 3);
+        assert_eq!(json["sub_jobs"][2]["job_id"], sub_job_id(2));
+        assert!(body.is("asked", &text));
+        assert!(!body.is("another", &text));
+        assert!(!Body::new(2).is("asked", &text));
+    }
+
+    #[test]
+    fn the_example_has_no_sub_jobs() {
+        let json: serde_json::Value = serde_json::from_slice(&Body::new(0).of("asked")).unwrap();
+        assert_eq!(json.get("sub_jobs"), None);
+        assert_eq!(json["status"], "SUCCESS");
+    }
+
+    #[test]
+    fn no_two_calls_have_the_same_id() {
+        let (mut one, mut other) = (Ids::new(), Ids::new());
+        let ids = [one.next(), one.next(), other.next(), other.next()];
+        let different: std::collections::HashSet<_> = ids.iter().collect();
+        assert_eq!(different.len(), ids.len());
+        assert!(ids.iter().all(|it| it.len() == 32));
+    }
+}

@@ -37,3 +37,55 @@ fn bytes<'m>(message: &mut &'m [u8]) -> Result<&'m [u8]> {
     *message = rest;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::proto::v1::Job;
+
+    fn frame(job: &Job) -> Vec<u8> {
+        let message = job.encode_to_vec();
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        [&[0], &length[..], &message].concat()
+    }
+
+    fn job() -> Job {
+        Job {
+            job_id: "asked".to_owned(),
+            status_text: "SUCCESS".to_owned(),
+            entities: ["a", "b", "c", "d"].map(|it| (it.to_owned(), it.to_owned())).into(),
+            begin_time: Some(prost_types::Timestamp::default()),
+            sub_jobs: vec![Job::default(); 2],
+            ..Job::default()
+        }
+    }
+
+    #[test]
+    fn the_job_that_was_asked_for_is_right() {
+        check(&frame(&job()), "asked", 2).unwrap();
+    }
+
+    #[test]
+    fn whatever_differs_is_wrong() {
+        let fewer_entities = Job { entities: [].into(), ..job() };
+        let another_word = Job { status_text: "FAIL".to_owned(), ..job() };
+        assert!(check(&frame(&job()), "another", 2).is_err());
+        assert!(check(&frame(&job()), "asked", 1).is_err());
+        assert!(check(&frame(&fewer_entities), "asked", 2).is_err());
+        assert!(check(&frame(&another_word), "asked", 2).is_err());
+        assert!(check(&frame(&Job::default()), "asked", 2).is_err());
+    }
+
+    #[test]
+    fn a_frame_is_whole_and_alone() {
+        let frame = frame(&job());
+        let mut longer = frame.clone();
+        longer[4] += 1;
+        assert!(check(&longer, "asked", 2).is_err());
+        assert!(check(&[], "asked", 2).is_err());
+        assert!(check(&frame[..frame.len() - 1], "asked", 2).is_err());
+        assert!(check(&[&frame[..], &frame].concat(), "asked", 2).is_err());
+    }
+}
