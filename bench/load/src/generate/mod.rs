@@ -30,7 +30,7 @@ pub struct Args {
     /// Of gRPC; with REST there are as many as these times the streams
     #[arg(long, default_value_t = 8)]
     connections: usize,
-    /// Calls at a time on each connection; for the open loop they only say how many connections
+    /// Calls at a time on each connection; with a rate, at most
     #[arg(long, default_value_t = 8)]
     streams: usize,
     /// Calls per second whatever the answers take; without it, each answer is followed by a call
