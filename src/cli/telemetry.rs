@@ -60,7 +60,7 @@ enum Level {
 
 impl TelemetryArgs {
     /// Starts the log. Traces need a runtime, and come later.
-    pub(super) fn start_log(self, console: Console) -> Result<(Log, Traces), UsageError> {
+    pub(super) fn start_log(self, console: Console) -> Result<(Log, Traces), Error> {
         // Whole, so that no flag is forgotten.
         let Self { log_format, log_level, otlp_endpoint, trace_sample } = self;
         let format = match log_format {
@@ -73,7 +73,7 @@ impl TelemetryArgs {
             Level::Info => tracing::Level::INFO,
             Level::Debug => tracing::Level::DEBUG,
         };
-        let log = Log::start(format, level, console.colors_stderr());
+        let log = Log::start(format, level, console.colors_stderr()).map_err(Error::Runtime)?;
         let endpoint = match otlp_endpoint {
             Some(endpoint) => Some(endpoint),
             None => standard_endpoint()?,

@@ -12,6 +12,7 @@ mod process;
 mod runtime;
 mod sampling;
 mod traces;
+mod writer;
 
 use prometheus_client::{
     metrics::{family::Family, histogram::Histogram, info::Info},
@@ -43,7 +44,7 @@ pub fn durations<L: Clone + std::hash::Hash + Eq>() -> Durations<L> {
 pub fn register(registry: &mut Registry, runtimes: impl IntoIterator<Item = Handle>) {
     let info = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("jobgate_build", "The program", info);
-    registry.register_collector(Box::new(log::LostLines));
+    registry.register_collector(Box::new(writer::LostLines));
     registry.register_collector(Box::new(runtime::Tasks(runtimes.into_iter().collect())));
     #[cfg(target_os = "linux")]
     registry.register_collector(Box::new(process::Process));
