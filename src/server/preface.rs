@@ -85,7 +85,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
+    /// Says no, whatever the stream can: else the HTTP/2 library writes each message of more than 256
+    /// bytes by itself. So it gathers those of up to 1 KiB, which most jobs are, and writes the answers
+    /// of many calls at once.
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        false
     }
 }

@@ -57,11 +57,12 @@ struct Idle {
 }
 
 struct Kept {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Instant,
     runtime: runtime::Id,
 }
 
+/// In a box wherever it goes: it is large, and goes from hand to hand.
 struct Connection {
     sender: SendRequest<Empty<Bytes>>,
     driver: Driver,
@@ -74,7 +75,7 @@ struct Driver(Option<http1::Connection<Box<dyn Stream>, Empty<Bytes>>>);
 pub(super) struct Answer {
     head: Parts,
     body: Incoming,
-    connection: Connection,
+    connection: Box<Connection>,
     pool: Pool,
 }
 
@@ -112,18 +113,18 @@ impl Pool {
         // Rare, and large: in a box of its own, so that the others do not carry it along.
         let stream = Box::pin(self.0.connector.connect()).await?;
         let (sender, driver) = http1::handshake(stream).await?;
-        let mut connection = Connection { sender, driver: Driver(Some(driver)) };
+        let mut connection = Box::new(Connection { sender, driver: Driver(Some(driver)) });
         let response = connection.send(request).await.map_err(|failed| failed.error)?;
         Ok(self.answer(connection, response))
     }
 
-    fn answer(&self, connection: Connection, response: Response<Incoming>) -> Answer {
+    fn answer(&self, connection: Box<Connection>, response: Response<Incoming>) -> Answer {
         let (head, body) = response.into_parts();
         Answer { head, body, connection, pool: self.clone() }
     }
 
     /// An idle connection, if there is one that still lives.
-    fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<Box<Connection>> {
         // One of this thread, if there is one: nobody is woken across threads for it.
         let here = Handle::current().id();
         let mut idle = self.idle();
@@ -137,7 +138,7 @@ impl Pool {
         }
     }
 
-    fn keep(&self, mut connection: Connection) {
+    fn keep(&self, mut connection: Box<Connection>) {
         if !connection.is_idle() {
             return;
         }
@@ -230,7 +231,8 @@ impl transport::Body for Answer {
         if self.body.is_end_stream() {
             return Ok(None);
         }
-        let Self { body, connection: Connection { driver, .. }, .. } = self;
+        let Self { body, connection, .. } = self;
+        let driver = &mut connection.driver;
         loop {
             let mut asked = false;
             let frame = poll_fn(|cx| {
