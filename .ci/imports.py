@@ -25,7 +25,7 @@ BANNED = {
     "access": ("tonic", "http::", "rustls", "axum", "hyper"),
     "job": ("tonic", "http::", "reqwest", "axum", "serde"),
     "signing": ("http::", "reqwest", "std::time"),
-    "upstream": ("tonic::", "axum::", "hyper::"),
+    "upstream": ("tonic::", "axum::", "hyper::server"),
     "watch": ("tonic", "http::", "reqwest", "axum", "hyper", "prost"),
     "simulator": ("reqwest::", "tonic::"),
 }

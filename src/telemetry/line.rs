@@ -86,7 +86,7 @@ where
 
 impl Line {
     fn dim(
-        &self,
+        self,
         writer: &mut Writer<'_>,
         write: impl FnOnce(&mut Writer<'_>) -> fmt::Result,
     ) -> fmt::Result {
@@ -98,7 +98,7 @@ impl Line {
         writer.write_str("\x1b[0m")
     }
 
-    fn level(&self, writer: &mut Writer<'_>, level: Level) -> fmt::Result {
+    fn level(self, writer: &mut Writer<'_>, level: Level) -> fmt::Result {
         let (name, color) = match level {
             Level::ERROR => ("ERROR", 31),
             Level::WARN => (" WARN", 33),
