@@ -76,6 +76,7 @@ impl Http {
     pub(super) async fn new(
         base: BaseUrl,
         config: &transport::Config,
+        max_idle: usize,
         reloads: &Reloads,
         exchanges: &Exchanges,
     ) -> Result<Self, FileError> {
@@ -85,7 +86,8 @@ impl Http {
         let (target, config) = (base.uri(), config.clone());
         let make = move |files: &[File]| {
             let (tls, via) = (config.trust(files)?, config.via(files)?);
-            Ok(Pool::new(Connector::new(target.clone(), tls, via, config.connect_timeout)))
+            let connector = Connector::new(target.clone(), tls, via, config.connect_timeout);
+            Ok(Pool::new(connector, max_idle))
         };
         let pool = reloads.follow_any("trust for the job API", paths, make).await?;
         Ok(Self { pool, base, host, exchange, attempt_timeout })

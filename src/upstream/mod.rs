@@ -165,11 +165,13 @@ impl Upstream {
         oddities.register(registry);
         let exchanges = Exchanges::new(tracer.clone(), registry);
         let transport = Transport::new(transport_config, reloads).await?;
+        // All that are used at a time are kept for the next.
+        let http = Http::new(base.clone(), transport_config, *max_requests, reloads, &exchanges);
         let own =
             credentials.keep(&transport, transport_config, reloads, &exchanges, registry).await?;
         Ok(Self(Arc::new(Parts {
             own,
-            http: Http::new(base.clone(), transport_config, reloads, &exchanges).await?,
+            http: http.await?,
             flights: Flights::new(),
             protection: Protection::new(*max_requests, registry),
             oddities,

@@ -33,9 +33,6 @@ use super::{
     transport::{self, Head},
 };
 
-/// The most connections that are kept for the next request.
-const MAX_IDLE: usize = 128;
-
 /// For how long one is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -45,6 +42,8 @@ pub(super) struct Pool(Arc<Inner>);
 
 struct Inner {
     connector: Connector,
+    /// The most connections that are kept for the next request.
+    max_idle: usize,
     idle: Mutex<Idle>,
 }
 
@@ -89,8 +88,10 @@ struct Failed {
 // === impl Pool ===
 
 impl Pool {
-    pub(super) fn new(connector: Connector) -> Self {
-        Self(Arc::new(Inner { connector, idle: Mutex::default() }))
+    /// With `max_idle` below the number of requests at a time, a crowd of them would connect anew
+    /// for most, which costs more than they do.
+    pub(super) fn new(connector: Connector, max_idle: usize) -> Self {
+        Self(Arc::new(Inner { connector, max_idle, idle: Mutex::default() }))
     }
 
     pub(super) fn connector(&self) -> &Connector {
@@ -143,7 +144,7 @@ impl Pool {
             return;
         }
         let mut idle = self.idle();
-        if idle.kept.len() >= MAX_IDLE {
+        if idle.kept.len() >= self.0.max_idle {
             idle.kept.remove(0);
         }
         let runtime = Handle::current().id();

@@ -11,6 +11,7 @@ use super::{super::transport::Body as _, *};
 use crate::upstream::trust;
 
 const SOON: Duration = Duration::from_secs(10);
+const MAX_IDLE: usize = 200;
 
 /// Takes connections, and leaves each to `serve` with its number.
 async fn peer<F>(serve: impl Fn(usize, TcpStream) -> F + Send + 'static) -> (Pool, Arc<AtomicUsize>)
@@ -28,7 +29,7 @@ where
         }
     });
     let tls = trust::tests::trusting(RootCertStore::empty());
-    (Pool::new(Connector::new(target, tls, None, SOON)), accepted)
+    (Pool::new(Connector::new(target, tls, None, SOON), MAX_IDLE), accepted)
 }
 
 /// Answers request after request with what `answer` makes of its number.
@@ -81,6 +82,20 @@ async fn requests_at_the_same_time_have_a_connection_each() {
     assert_eq!(accepted.load(Ordering::SeqCst), 7);
     get(&pool).await.unwrap();
     assert_eq!(accepted.load(Ordering::SeqCst), 7, "the next takes one of them");
+}
+
+#[tokio::test]
+async fn as_many_are_kept_as_there_may_be_and_no_more() {
+    let (pool, accepted) = peer(|_, stream| answering(stream, |_| ok(""))).await;
+    let crowd = async |size| {
+        let all = futures_util::future::join_all((0..size).map(|_| get(&pool))).await;
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+        accepted.load(Ordering::SeqCst)
+    };
+    assert_eq!(crowd(MAX_IDLE).await, MAX_IDLE);
+    assert_eq!(crowd(MAX_IDLE).await, MAX_IDLE, "none is connected anew");
+    crowd(MAX_IDLE + 10).await;
+    assert_eq!(pool.idle().kept.len(), MAX_IDLE);
 }
 
 #[tokio::test]
