@@ -1,6 +1,6 @@
 //! The upstream fails: what callers see of it, and how little it is asked meanwhile.
 //!
-//! What a name resolves to can't change within a test; that is hyper's business.
+//! What a name resolves to can't change within this process: see `tests/clients/toxiproxy`.
 
 use std::{sync::Arc, time::Duration};
 
