@@ -26,21 +26,22 @@ var (
 )
 
 var scenarios = map[string]func(stack){
-	"example_job":   func(s stack) { checkExample(get(s, example)) },
-	"entity_shapes": entityShapes,
-	"sub_jobs":      subJobs,
-	"large_job":     func(s stack) { checkLarge(get(s, "large")) },
-	"error_codes":   errorCodes,
-	"pushback":      func(s stack) { must(s.pushback()) },
-	"deadline":      deadline,
-	"watch_to_end":  watchToEnd,
-	"watch_resume":  watchResume,
-	"gzip":          gzipped,
-	"metadata":      customMetadata,
-	"goaway":        goaway,
-	"soak":          soak,
-	"health":        health,
-	"reflection":    reflection,
+	"example_job":    func(s stack) { checkExample(get(s, example)) },
+	"entity_shapes":  entityShapes,
+	"field_presence": fieldPresence,
+	"sub_jobs":       subJobs,
+	"large_job":      func(s stack) { checkLarge(get(s, "large")) },
+	"error_codes":    errorCodes,
+	"pushback":       func(s stack) { must(s.pushback()) },
+	"deadline":       deadline,
+	"watch_to_end":   watchToEnd,
+	"watch_resume":   watchResume,
+	"gzip":           gzipped,
+	"metadata":       customMetadata,
+	"goaway":         goaway,
+	"soak":           soak,
+	"health":         health,
+	"reflection":     reflection,
 	"credentials_missing": func(s stack) {
 		_, err := s.dial(address, "", true).Get(always, "p", example)
 		fails(s, err, "UNAUTHENTICATED", "CREDENTIALS_MISSING")
@@ -138,6 +139,15 @@ func entityShapes(s stack) {
 		expected[name] = value
 	}
 	same(get(s, "entities").Entities, expected)
+}
+
+func fieldPresence(s stack) {
+	for name, expected := range map[string]bool{"absent": false, "blank": false, "nested": true} {
+		job := get(s, name)
+		times := []bool{job.BeginTime != nil, job.EndTime != nil}
+		texts := []bool{job.ErrorCode != nil, job.FailReason != nil}
+		same(append(times, texts...), []bool{expected, expected, expected, expected})
+	}
 }
 
 func subJobs(s stack) {

@@ -106,6 +106,16 @@ const scenarios = {
     assert.deepEqual({ ...(await client.get('p', 'entities')).entities }, Object.fromEntries(expected));
   },
 
+  async field_presence(client) {
+    const found = [];
+    for (const name of ['absent', 'blank', 'nested']) {
+      const job = await client.get('p', name);
+      const fields = [job.begin_time, job.end_time, job.error_code, job.fail_reason];
+      found.push(fields.map((field) => field != null));
+    }
+    assert.deepEqual(found, [false, false, true].map((set) => Array(4).fill(set)));
+  },
+
   async sub_jobs(client) {
     const job = await client.get('p', 'nested');
     assert.deepEqual([job.status, job.error_code, job.fail_reason],

@@ -46,6 +46,10 @@ async def entity_shapes(client):
     check_entities(await client.get("p", "entities"))
 
 
+async def field_presence(client):
+    check_presence(*[await client.get("p", job) for job in ("absent", "blank", "nested")])
+
+
 async def sub_jobs(client):
     check_sub_jobs(await client.get("p", "nested"))
 

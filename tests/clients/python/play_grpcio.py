@@ -44,6 +44,10 @@ def entity_shapes():
     check_entities(CLIENT.get("p", "entities"))
 
 
+def field_presence():
+    check_presence(*(CLIENT.get("p", job) for job in ("absent", "blank", "nested")))
+
+
 def sub_jobs():
     check_sub_jobs(CLIENT.get("p", "nested"))
 

@@ -90,6 +90,12 @@ def check_entities(job):
     same(dict(job.entities), dict(line.split(" ", 1) for line in table("entities.txt")))
 
 
+def check_presence(*jobs):
+    fields = ("begin_time", "end_time", "error_code", "fail_reason")
+    found = [{job.HasField(field) for field in fields} for job in jobs]
+    same(found, [{False}, {False}, {True}])
+
+
 def check_sub_jobs(job):
     same(job.status, jobs_pb2.JOB_STATUS_FAIL)
     same((job.error_code, job.fail_reason), ("VolumeBackup.0064", "no room"))

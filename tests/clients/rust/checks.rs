@@ -36,6 +36,12 @@ pub(super) fn check_entities(job: &Job) {
     assert_eq!(job.entities, expected);
 }
 
+pub(super) fn check_presence(job: &Job, set: bool) {
+    let times = [job.begin_time.is_some(), job.end_time.is_some()];
+    let texts = [job.error_code.is_some(), job.fail_reason.is_some()];
+    assert_eq!((times, texts), ([set; 2], [set; 2]));
+}
+
 pub(super) fn check_sub_jobs(job: &Job) {
     assert_eq!(job.status(), JobStatus::Fail);
     assert_eq!((job.error_code(), job.fail_reason()), ("VolumeBackup.0064", "no room"));

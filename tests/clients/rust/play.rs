@@ -18,7 +18,8 @@ use tonic::{
 
 use self::{
     checks::{
-        check_entities, check_error, check_example, check_history, check_large, check_sub_jobs,
+        check_entities, check_error, check_example, check_history, check_large, check_presence,
+        check_sub_jobs,
     },
     snippet::{
         Client, deadline_passed,
@@ -179,6 +180,11 @@ async fn play(name: &str) -> Result<&'static str, &'static str> {
     match name {
         "example_job" => check_example(&usual().get("p", EXAMPLE).await.unwrap()),
         "entity_shapes" => check_entities(&usual().get("p", "entities").await.unwrap()),
+        "field_presence" => {
+            for (job, set) in [("absent", false), ("blank", false), ("nested", true)] {
+                check_presence(&usual().get("p", job).await.unwrap(), set);
+            }
+        }
         "sub_jobs" => check_sub_jobs(&usual().get("p", "nested").await.unwrap()),
         "large_job" => check_large(&usual().get("p", "large").await.unwrap()),
         "error_codes" => error_codes().await,
