@@ -1,0 +1,98 @@
+# How to call jobgate with Ruby's grpc. Copy what you need.
+
+require "json"
+
+require "google/rpc/error_details_pb"
+require "grpc"
+require "grpc/google_rpc_status_utils"
+require "jobgate/v1/jobs_services_pb"
+
+module Jobgate
+  # The library itself repeats what may pass, and waits as long as the gateway says.
+  SERVICE_CONFIG = {
+    methodConfig: [{
+      name: [{ service: "jobgate.v1.JobService" }],
+      retryPolicy: {
+        maxAttempts: 4,
+        initialBackoff: "0.2s",
+        maxBackoff: "5s",
+        backoffMultiplier: 2,
+        retryableStatusCodes: %w[UNAVAILABLE RESOURCE_EXHAUSTED],
+      },
+    }],
+  }.freeze
+
+  # README> Ruby, by grpc: `gem install grpc`
+  # JobService over a channel. Make one and keep it: a channel connects again by itself.
+  class Client
+    attr_reader :stub, :metadata
+
+    def initialize(address, credentials, metadata = {}, config = SERVICE_CONFIG)
+      arguments = { "grpc.service_config" => JSON.generate(config) }
+      @stub = V1::JobService::Stub.new(address, credentials, channel_args: arguments)
+      @metadata = metadata
+    end
+
+    # The job as it is now.
+    def get(project, job, timeout: 10)
+      request = V1::GetJobRequest.new(project_id: project, job_id: job)
+      @stub.get_job(request, metadata: @metadata, deadline: Time.now + timeout)
+    end
+
+    # All that happens to the job, to its end. A watch that breaks is taken up again.
+    def watch(project, job)
+      return enum_for(:watch, project, job) unless block_given?
+
+      request = V1::WatchJobRequest.new(project_id: project, job_id: job)
+      wait = 0.25
+      begin
+        call = @stub.watch_job(request, metadata: @metadata, return_op: true)
+        call.execute.each do |response|
+          request.resume_token = response.resume_token
+          wait = 0.25
+          yield response # response.job, else response.heartbeat
+        end
+      rescue GRPC::Unavailable => error
+        sleep(Jobgate.retry_delay(error) || rand(wait / 2..wait))
+        wait = [wait * 2, 10].min
+        retry
+      ensure
+        call&.cancel
+      end
+    end
+  end
+
+  # A client without TLS: on the same machine, or within a mesh.
+  def self.plaintext(address, token, config = SERVICE_CONFIG)
+    Client.new(address, :this_channel_is_insecure, { "x-auth-token" => token }, config)
+  end
+  # <README
+
+  # A client with TLS, which sends the token as call credentials. `ca`: PEM, for a private one.
+  def self.tls(address, token, ca = nil, config = SERVICE_CONFIG)
+    token_of_call = GRPC::Core::CallCredentials.new(proc { { "x-auth-token" => token } })
+    credentials = GRPC::Core::ChannelCredentials.new(ca).compose(token_of_call)
+    Client.new(address, credentials, {}, config)
+  end
+
+  # What an error says besides code and text, by the name of the type: ErrorInfo, RetryInfo...
+  def self.details(error)
+    status = GRPC::GoogleRpcStatusUtils.extract_google_rpc_status(error.to_status)
+    (status&.details || []).to_h do |packed|
+      name = packed.type_name.split(".").last
+      [name, packed.unpack(Google::Rpc.const_get(name))]
+    end
+  end
+
+  # Why a call failed, such as "JOB_NOT_FOUND"; nil if the gateway did not say so itself.
+  def self.reason(error)
+    info = details(error)["ErrorInfo"]
+    info.reason if info&.domain == "jobgate"
+  end
+
+  # The seconds to wait before another try, if the gateway said so.
+  def self.retry_delay(error)
+    delay = details(error)["RetryInfo"]&.retry_delay
+    delay && delay.seconds + delay.nanos / 1e9
+  end
+end
