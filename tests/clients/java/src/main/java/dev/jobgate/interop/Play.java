@@ -1,0 +1,305 @@
+// Plays the scenarios with grpc-java; see ../interop/scenarios.md.
+
+package dev.jobgate.interop;
+
+import static dev.jobgate.interop.Checks.EXAMPLE;
+import static dev.jobgate.interop.Checks.same;
+import static java.util.concurrent.TimeUnit.MILLISECONDS;
+
+import com.google.protobuf.Empty;
+import dev.jobgate.interop.Snippet.Client;
+import dev.jobgate.v1.GetJobRequest;
+import dev.jobgate.v1.Job;
+import dev.jobgate.v1.JobServiceGrpc;
+import dev.jobgate.v1.WatchJobRequest;
+import dev.jobgate.v1.WatchJobResponse;
+import io.grpc.CallOptions;
+import io.grpc.Context;
+import io.grpc.Grpc;
+import io.grpc.InsecureChannelCredentials;
+import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
+import io.grpc.MethodDescriptor;
+import io.grpc.StatusRuntimeException;
+import io.grpc.health.v1.HealthCheckRequest;
+import io.grpc.health.v1.HealthCheckResponse.ServingStatus;
+import io.grpc.health.v1.HealthGrpc;
+import io.grpc.internal.GrpcUtil;
+import io.grpc.protobuf.ProtoUtils;
+import io.grpc.reflection.v1.ServerReflectionGrpc;
+import io.grpc.reflection.v1.ServerReflectionRequest;
+import io.grpc.stub.ClientCalls;
+import io.grpc.stub.MetadataUtils;
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Predicate;
+
+final class Play {
+  private static final String ADDRESS = System.getenv("JOBGATE_ADDRESS");
+  private static final String TOKEN = System.getenv("JOBGATE_TOKEN");
+  private static final PrintStream OUT = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+  private static final BufferedReader IN =
+      new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+
+  private Play() {}
+
+  static List<String> table(String name) throws IOException {
+    return Files.readAllLines(Path.of(System.getenv("JOBGATE_TABLES"), name));
+  }
+
+  /** Asks the runner something. */
+  static String ask(String line) throws IOException {
+    OUT.println(line);
+    return IN.readLine();
+  }
+
+  /** The snippet's client. */
+  static Client usual() {
+    return Snippet.plaintext(ADDRESS, TOKEN);
+  }
+
+  /** A channel whose calls are not repeated. */
+  static ManagedChannel channel(String address) {
+    return Grpc.newChannelBuilder(address, InsecureChannelCredentials.create()).build();
+  }
+
+  static Client plain(String token) {
+    return new Client(channel(ADDRESS), token);
+  }
+
+  static GetJobRequest request(String job) {
+    return GetJobRequest.newBuilder().setProjectId("p").setJobId(job).build();
+  }
+
+  static Iterator<WatchJobResponse> watchOnce(Client client, String job, String token) {
+    var request = WatchJobRequest.newBuilder().setProjectId("p").setJobId(job).setResumeToken(token);
+    return client.stub().watchJob(request.build());
+  }
+
+  /** The error that the call ends with. */
+  static StatusRuntimeException fails(String code, Callable<?> call) throws Exception {
+    try {
+      if (call.call() instanceof Iterator<?> responses) {
+        responses.forEachRemaining(response -> {});
+      }
+    } catch (StatusRuntimeException error) {
+      same(error.getStatus().getCode().toString(), code);
+      return error;
+    }
+    throw new AssertionError("no error");
+  }
+
+  static StatusRuntimeException fails(String code, String reason, Callable<?> call) throws Exception {
+    var error = fails(code, call);
+    same(Snippet.reason(error).orElse(null), reason);
+    return error;
+  }
+
+  static Job unknown(String service, String method) {
+    var nothing = ProtoUtils.marshaller(Empty.getDefaultInstance());
+    var descriptor = MethodDescriptor.newBuilder(nothing, ProtoUtils.marshaller(Job.getDefaultInstance()))
+        .setType(MethodDescriptor.MethodType.UNARY)
+        .setFullMethodName(MethodDescriptor.generateFullMethodName(service, method))
+        .build();
+    var options = CallOptions.DEFAULT.withCallCredentials(new Snippet.Token(TOKEN));
+    return ClientCalls.blockingUnaryCall(channel(ADDRESS), descriptor, options, Empty.getDefaultInstance());
+  }
+
+  static void play(String name) throws Exception {
+    switch (name) {
+      case "example_job" -> Checks.example(usual().get("p", EXAMPLE));
+      case "entity_shapes" -> Checks.entities(usual().get("p", "entities"), table("entities.txt"));
+      case "field_presence" -> {
+        Checks.presence(usual().get("p", "absent"), false);
+        Checks.presence(usual().get("p", "blank"), false);
+        Checks.presence(usual().get("p", "nested"), true);
+      }
+      case "sub_jobs" -> Checks.subJobs(usual().get("p", "nested"));
+      case "large_job" -> Checks.large(usual().get("p", "large"));
+      case "error_codes" -> errorCodes();
+      case "credentials_missing" -> fails("UNAUTHENTICATED", "CREDENTIALS_MISSING",
+          () -> JobServiceGrpc.newBlockingStub(channel(ADDRESS)).getJob(request(EXAMPLE)));
+      case "call_credentials" -> {
+        var authority = new File(System.getenv("JOBGATE_CA"));
+        Checks.example(Snippet.tls(System.getenv("JOBGATE_TLS_ADDRESS"), TOKEN, authority).get("p", EXAMPLE));
+      }
+      case "special_message" -> {
+        var error = fails("ABORTED", () -> usual().get("p", "message"));
+        String text = error.getStatus().getDescription();
+        same(text.contains(table("message.txt").get(0)) ? "" : text, "");
+      }
+      case "pushback" -> pushback();
+      case "deadline" -> {
+        var hasty = usual().stub().withDeadlineAfter(300, MILLISECONDS);
+        fails("DEADLINE_EXCEEDED", () -> hasty.getJob(request("slow")));
+        var client = new Client(usual().stub().withDeadlineAfter(2000, MILLISECONDS));
+        var watch = watchOnce(client, "endless", "");
+        same(watch.next().getJob().getStatusText(), "RUNNING");
+        fails("DEADLINE_EXCEEDED", () -> watch);
+      }
+      case "cancel_after_begin" -> {
+        var context = Context.current().withCancellation();
+        var watch = context.call(() -> watchOnce(usual(), "slow", ""));
+        context.cancel(null);
+        fails("CANCELLED", () -> watch);
+      }
+      case "cancel_after_first_response" -> {
+        var context = Context.current().withCancellation();
+        var watch = context.call(() -> watchOnce(usual(), "endless", ""));
+        same(watch.next().getJob().getStatusText(), "RUNNING");
+        context.cancel(null);
+        fails("CANCELLED", () -> watch);
+      }
+      case "watch_to_end" -> {
+        var responses = new ArrayList<WatchJobResponse>();
+        usual().watch("p", ask("backup"), responses::add);
+        Checks.history(responses);
+      }
+      case "watch_resume" -> watchResume();
+      case "gzip" -> {
+        same(gzip("z".repeat(128)).getStatusText(), "RUNNING");
+        Checks.large(gzip("large"));
+      }
+      case "unimplemented_method" -> fails("UNIMPLEMENTED", "METHOD_NOT_IMPLEMENTED",
+          () -> unknown("jobgate.v1.JobService", "NoSuchMethod"));
+      case "unimplemented_service" -> fails("UNIMPLEMENTED", () -> unknown("jobgate.v1.NoSuchService", "GetJob"));
+      case "metadata" -> metadata();
+      case "goaway" -> {
+        var client = new Client(channel(System.getenv("JOBGATE_AGING_ADDRESS")), TOKEN);
+        for (long end = System.nanoTime() + 3_000_000_000L; System.nanoTime() < end; ) {
+          Checks.example(client.get("p", EXAMPLE));
+        }
+      }
+      case "soak" -> soak();
+      case "health" -> health();
+      case "reflection" -> {
+        var call = ServerReflectionGrpc.newBlockingV2Stub(channel(ADDRESS)).serverReflectionInfo();
+        call.write(ServerReflectionRequest.newBuilder().setListServices("").build());
+        var services = call.read().getListServicesResponse().getServiceList();
+        same(services.stream().anyMatch(it -> it.getName().equals("jobgate.v1.JobService")), true);
+        call.cancel("enough", null);
+      }
+      default -> throw new AssertionError("no such scenario");
+    }
+  }
+
+  static void errorCodes() throws Exception {
+    for (String line : table("errors.txt")) {
+      String job = line.split(" ")[0];
+      String code = line.split(" ")[1];
+      Checks.error(fails(code, () -> plain(TOKEN + "-get-" + job).get("p", job)), line);
+      Checks.error(fails(code, () -> watchOnce(plain(TOKEN + "-watch-" + job), job, "")), line);
+    }
+  }
+
+  static void pushback() {
+    // The policy's own waits are short, so that a long one was the server's wish.
+    var channel = Grpc.newChannelBuilder(ADDRESS, InsecureChannelCredentials.create())
+        .defaultServiceConfig(Snippet.serviceConfig("0.05s", "0.1s"))
+        .build();
+    long begun = System.nanoTime();
+    same(new Client(channel, TOKEN + "-pushback").get("p", "pushback").getStatusText(), "RUNNING");
+    same(System.nanoTime() - begun > 900_000_000L, true);
+  }
+
+  static void watchResume() throws Exception {
+    var seen = new ArrayList<WatchJobResponse>();
+    Predicate<WatchJobResponse> two = response -> {
+      seen.add(response);
+      try {
+        return seen.size() < 2 && ask("restart").equals("restarted");
+      } catch (IOException problem) {
+        throw new AssertionError(problem);
+      }
+    };
+    usual().watch("p", "endless", two);
+    same(List.of(seen.get(0).hasJob(), seen.get(1).hasHeartbeat()), List.of(true, true));
+    same(seen.get(1).getResumeToken(), seen.get(0).getResumeToken());
+    seen.clear();
+    usual().watch("p", EXAMPLE, seen::add);
+    same(seen.size(), 1);
+    same(watchOnce(usual(), EXAMPLE, seen.get(0).getResumeToken()).hasNext(), false);
+  }
+
+  static Job gzip(String job) {
+    var headers = new AtomicReference<Metadata>();
+    var seen = MetadataUtils.newCaptureMetadataInterceptor(headers, new AtomicReference<>());
+    var found = plain(TOKEN).stub().withCompression("gzip").withInterceptors(seen).getJob(request(job));
+    var encoding = Metadata.Key.of("grpc-encoding", Metadata.ASCII_STRING_MARSHALLER);
+    same(headers.get().get(encoding), "gzip");
+    return found;
+  }
+
+  static void metadata() {
+    var sent = new Metadata();
+    var odd = Metadata.Key.of("x-odd-bin", Metadata.BINARY_BYTE_MARSHALLER);
+    sent.put(odd, new byte[] {0, (byte) 0xff, (byte) 0xab});
+    var texts = Map.of(
+        "authorization", "Bearer " + TOKEN, "x-request-id", "interop", "x-long", "l".repeat(4000));
+    texts.forEach((name, text) -> sent.put(Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER), text));
+    var headers = new AtomicReference<Metadata>();
+    var job = JobServiceGrpc.newBlockingStub(channel(ADDRESS))
+        .withInterceptors(
+            MetadataUtils.newAttachHeadersInterceptor(sent),
+            MetadataUtils.newCaptureMetadataInterceptor(headers, new AtomicReference<>()))
+        .getJob(request(EXAMPLE));
+    Checks.example(job);
+    var id = Metadata.Key.of("x-request-id", Metadata.ASCII_STRING_MARSHALLER);
+    same(headers.get().get(id), "interop");
+  }
+
+  static void soak() throws Exception {
+    var client = plain(TOKEN);
+    var pool = Executors.newFixedThreadPool(10);
+    var calls = new ArrayList<Future<Job>>();
+    for (int call = 0; call < 1000; call++) {
+      calls.add(pool.submit(() -> client.get("p", EXAMPLE)));
+    }
+    for (Future<Job> call : calls) {
+      Checks.example(call.get());
+    }
+    pool.shutdown();
+  }
+
+  static void health() throws Exception {
+    var stub = HealthGrpc.newBlockingStub(channel(ADDRESS));
+    var ours = HealthCheckRequest.newBuilder().setService("jobgate.v1.JobService").build();
+    same(stub.check(ours).getStatus(), ServingStatus.SERVING);
+    try (var context = Context.current().withCancellation()) {
+      same(context.call(() -> stub.watch(ours)).next().getStatus(), ServingStatus.SERVING);
+    }
+    var other = HealthCheckRequest.newBuilder().setService("no.such").build();
+    fails("NOT_FOUND", () -> stub.check(other));
+  }
+
+  public static void main(String[] names) {
+    if (names[0].equals("version")) {
+      String version = GrpcUtil.getGrpcBuildVersion().getImplementationVersion();
+      OUT.println(version + " on Java " + System.getProperty("java.version"));
+      return;
+    }
+    for (String name : names) {
+      try {
+        play(name);
+        OUT.println("ok " + name);
+      } catch (Exception | AssertionError problem) {
+        OUT.println("failed " + name + ": " + problem.toString().replaceAll("\\s+", " "));
+      }
+    }
+    System.exit(0); // What is still open would keep the process alive.
+  }
+}
