@@ -7,7 +7,7 @@ import textwrap
 CLIENTS = pathlib.Path(__file__).parents[1]
 README = CLIENTS.parents[1] / "README.md"
 MARKS = {"ok": "✓", "failed": "✗"}
-LANGUAGES = {".py": "python", ".cc": "cpp", ".rs": "rust", ".rb": "ruby"}
+LANGUAGES = {".py": "python", ".h": "cpp", ".rs": "rust", ".rb": "ruby"}
 
 # A piece stands between two lines, the first of which has its title.
 PIECE = re.compile(r"^[^\w\n]*README> ([^\n]*)\n(.*?)^[^\w\n]*<README$", re.M | re.S)

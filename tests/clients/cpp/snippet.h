@@ -1,0 +1,164 @@
+// How to call jobgate with grpc++. Copy what you need.
+
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+
+#include <grpcpp/grpcpp.h>
+
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "jobgate/v1/jobs.grpc.pb.h"
+
+namespace snippet {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+inline std::optional<milliseconds> retry_delay(const grpc::Status& status);
+
+// The library itself repeats what may pass, and waits as long as the gateway says.
+constexpr char SERVICE_CONFIG[] = R"({
+  "methodConfig": [{
+    "name": [{"service": "jobgate.v1.JobService"}],
+    "retryPolicy": {
+      "maxAttempts": 4,
+      "initialBackoff": "0.2s",
+      "maxBackoff": "5s",
+      "backoffMultiplier": 2,
+      "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"]
+    }
+  }]
+})";
+
+// README> C++, by grpc++: `apt-get install libgrpc++-dev protobuf-compiler-grpc`
+// JobService over a channel. Make one and keep it: a channel connects again by itself.
+class Client {
+ public:
+  explicit Client(const std::shared_ptr<grpc::Channel>& channel, std::string token = "")
+      : stub_(jobgate::v1::JobService::NewStub(channel)), token_(std::move(token)) {}
+
+  // The job as it is now.
+  grpc::Status get(const std::string& project, const std::string& job, jobgate::v1::Job* found,
+                   milliseconds timeout = 10s) const {
+    jobgate::v1::GetJobRequest request;
+    request.set_project_id(project);
+    request.set_job_id(job);
+    grpc::ClientContext context;
+    prepare(&context);
+    context.set_deadline(std::chrono::system_clock::now() + timeout);
+    return stub_->GetJob(&context, request, found);
+  }
+
+  // Hands over all that happens to the job, to its end, or until the taker says false. A watch that
+  // breaks is taken up again. A response has a job or, while nothing changes, a heartbeat.
+  grpc::Status watch(const std::string& project, const std::string& job,
+                     const std::function<bool(const jobgate::v1::WatchJobResponse&)>& taker) const {
+    jobgate::v1::WatchJobRequest request;
+    request.set_project_id(project);
+    request.set_job_id(job);
+    std::mt19937 random{std::random_device{}()};
+    for (milliseconds wait = 250ms;; wait = std::min<milliseconds>(2 * wait, 10s)) {
+      grpc::ClientContext context;
+      prepare(&context);
+      auto reader = stub_->WatchJob(&context, request);
+      jobgate::v1::WatchJobResponse response;
+      while (reader->Read(&response)) {
+        request.set_resume_token(response.resume_token());
+        wait = 250ms;
+        if (!taker(response)) {
+          context.TryCancel();
+          reader->Finish();
+          return grpc::Status::OK;
+        }
+      }
+      const grpc::Status status = reader->Finish(); // OK: the job has ended.
+      if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return status;
+      std::uniform_int_distribution<> pause(wait.count() / 2, wait.count());
+      std::this_thread::sleep_for(retry_delay(status).value_or(milliseconds(pause(random))));
+    }
+  }
+
+  // Sends the token with a call.
+  void prepare(grpc::ClientContext* context) const {
+    if (!token_.empty()) context->AddMetadata("x-auth-token", token_);
+  }
+
+  jobgate::v1::JobService::Stub& stub() const { return *stub_; }
+
+ private:
+  std::unique_ptr<jobgate::v1::JobService::Stub> stub_;
+  std::string token_;
+};
+
+inline std::shared_ptr<grpc::Channel> channel(const std::string& address,
+                                              const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+                                              const char* config = SERVICE_CONFIG) {
+  grpc::ChannelArguments arguments;
+  arguments.SetServiceConfigJSON(config);
+  return grpc::CreateCustomChannel(address, credentials, arguments);
+}
+
+// A client without TLS: on the same machine, or within a mesh.
+inline Client plaintext(const std::string& address, const std::string& token) {
+  return Client(channel(address, grpc::InsecureChannelCredentials()), token);
+}
+// <README
+
+// The token as call credentials, which the library sends with TLS only.
+class Token : public grpc::MetadataCredentialsPlugin {
+ public:
+  explicit Token(std::string token) : token_(std::move(token)) {}
+
+  grpc::Status GetMetadata(grpc::string_ref, grpc::string_ref, const grpc::AuthContext&,
+                           std::multimap<grpc::string, grpc::string>* metadata) override {
+    metadata->emplace("x-auth-token", token_);
+    return grpc::Status::OK;
+  }
+
+ private:
+  std::string token_;
+};
+
+// A client with TLS. `ca`: PEM, for a private authority.
+inline Client tls(const std::string& address, const std::string& token, const std::string& ca = "") {
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = ca;
+  auto call = grpc::MetadataCredentialsFromPlugin(std::make_unique<Token>(token));
+  return Client(channel(address, grpc::CompositeChannelCredentials(grpc::SslCredentials(options), call)));
+}
+
+// What an error says besides code and text, such as google::rpc::ErrorInfo.
+template <typename Detail>
+std::optional<Detail> detail(const grpc::Status& status) {
+  google::rpc::Status all;
+  if (!all.ParseFromString(status.error_details())) return {};
+  for (const auto& packed : all.details()) {
+    Detail found;
+    if (packed.UnpackTo(&found)) return found;
+  }
+  return {};
+}
+
+// Why a call failed, such as JOB_NOT_FOUND; empty if the gateway did not say so itself.
+inline std::string reason(const grpc::Status& status) {
+  const auto info = detail<google::rpc::ErrorInfo>(status);
+  return info && info->domain() == "jobgate" ? info->reason() : "";
+}
+
+// The time to wait before another try, if the gateway said so.
+inline std::optional<milliseconds> retry_delay(const grpc::Status& status) {
+  const auto info = detail<google::rpc::RetryInfo>(status);
+  if (!info) return {};
+  return std::chrono::seconds(info->retry_delay().seconds()) + milliseconds(info->retry_delay().nanos() / 1'000'000);
+}
+
+}  // namespace snippet
