@@ -13,9 +13,20 @@ LANGUAGES = {".py": "python", ".h": "cpp", ".rs": "rust", ".rb": "ruby"}
 PIECE = re.compile(r"^[^\w\n]*README> ([^\n]*)\n(.*?)^[^\w\n]*<README$", re.M | re.S)
 
 
+def matrices(stacks, scenarios, results):
+    """The languages' stacks, and the tools."""
+    tools = [stack for stack in stacks if stack.folder.name.startswith("tools")]
+    languages = [stack for stack in stacks if stack not in tools]
+    texts = [matrix(chosen, scenarios, results) for chosen in (languages, tools) if chosen]
+    return "\nThe tools of the command line:\n\n".join(texts)
+
+
 def matrix(stacks, scenarios, results):
     """A line for each scenario, a column for each stack, and the reasons of what is unsupported."""
     notes = []
+    # What none can do is no news.
+    done = {name for stack in stacks for name, (said, _) in results[stack.name].items() if said != "unsupported"}
+    scenarios = [name for name in scenarios if name in done]
 
     def mark(stack, name):
         said, why = results[stack.name].get(name, ("", ""))

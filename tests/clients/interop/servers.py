@@ -72,7 +72,9 @@ class Gateway(Process):
         super().__init__(
             folder, name, "serve", "--upstream", f"http://{rest}", "--listen", listen,
             "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--drain-delay", "off",
-            "--poll-min", "100ms", "--poll-max", "100ms", "--heartbeat", "200ms", *more,
+            "--poll-min", "100ms", "--poll-max", "100ms", "--heartbeat", "200ms",
+            # gRPC goes past it.
+            "--grpc-web-allow-origin", "http://pages.test", *more,
         )
         line = json.loads(self.first)
         self.address, self.admin = line["grpc"], line["admin"]
