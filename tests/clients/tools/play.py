@@ -204,8 +204,8 @@ class Ghz:
 
 
 TOOLS = {
-    "grpcurl-1.8": Caller(Grpcurl()),
-    "grpcurl-1.9": Caller(Grpcurl()),
+    "grpcurl-old": Caller(Grpcurl()),
+    "grpcurl": Caller(Grpcurl()),
     "buf-grpc": Caller(Buf("grpc")),
     "buf-web": Caller(Buf("grpcweb")),
     "grpc-health-probe": Probe(),
