@@ -164,7 +164,7 @@ SCENARIOS = {
     Thread.new { sleep 0.1 and watch.cancel }
     fails(:CANCELLED) { responses.to_a }
   rescue GRPC::Core::CallError
-    raise Unsupported, "grpc 1.51 says CallError, not CANCELLED, of a call that is cancelled before its headers"
+    raise Unsupported, "Ruby's grpc 1.51 says CallError, not CANCELLED, of a call that is cancelled before its headers"
   end,
 
   cancel_after_first_response: lambda do |client|
