@@ -61,7 +61,6 @@ use self::{
     metrics::FetchMetrics,
     oddity::OddityCounter,
     protection::{Lane, Protection},
-    transport::Transport,
 };
 use crate::{
     files::{FileError, Reloads},
@@ -164,11 +163,9 @@ impl Upstream {
         let oddities = OddityCounter::default();
         oddities.register(registry);
         let exchanges = Exchanges::new(tracer.clone(), registry);
-        let transport = Transport::new(transport_config, reloads).await?;
         // All that are used at a time are kept for the next.
         let http = Http::new(base.clone(), transport_config, *max_requests, reloads, &exchanges);
-        let own =
-            credentials.keep(&transport, transport_config, reloads, &exchanges, registry).await?;
+        let own = credentials.keep(transport_config, reloads, &exchanges, registry).await?;
         Ok(Self(Arc::new(Parts {
             own,
             http: http.await?,

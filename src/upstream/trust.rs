@@ -5,7 +5,6 @@ use std::{path::PathBuf, sync::Arc};
 use rustls_platform_verifier::Verifier;
 use tokio_rustls::rustls::{
     self, ClientConfig, RootCertStore, SupportedProtocolVersion,
-    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     version::TLS13,
@@ -54,17 +53,16 @@ pub(super) fn client_config(
     min_version: TlsVersion,
 ) -> Result<ClientConfig, FileError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = match ca {
-        Some(ca) => WebPkiServerVerifier::builder_with_provider(roots(ca)?, Arc::clone(&provider))
-            .build()
-            .map_err(|error| FileError::content(ca, &error))?,
-        None => Arc::new(system(&provider)?),
-    };
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(min_version.and_later())
-        .map_err(|error| nowhere(&error))?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier);
+        .map_err(|error| FileError::Content { path: "TLS".into(), problem: error.to_string() })?;
+    let builder = if let Some(ca) = ca {
+        builder.with_root_certificates(roots(ca)?)
+    } else if let Some(system) = system(provider) {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(system))
+    } else {
+        builder.with_root_certificates(RootCertStore::empty())
+    };
     let Some((chain, key)) = identity else {
         return Ok(builder.with_no_client_auth());
     };
@@ -85,9 +83,12 @@ fn roots(file: &File) -> Result<Arc<RootCertStore>, FileError> {
     Ok(Arc::new(roots))
 }
 
-/// The trust of the system.
-fn system(provider: &Arc<CryptoProvider>) -> Result<Verifier, FileError> {
-    Verifier::new(Arc::clone(provider)).map_err(|error| nowhere(&error))
+/// The trust of the system; none if it has no certificates, which matters to those only who speak
+/// TLS.
+fn system(provider: Arc<CryptoProvider>) -> Option<Verifier> {
+    Verifier::new(provider)
+        .inspect_err(|error| tracing::warn!(%error, "no server's certificate will be trusted"))
+        .ok()
 }
 
 /// All certificates of a file, of which there must be one at least.
@@ -99,11 +100,6 @@ fn certificates(file: &File) -> Result<Vec<CertificateDer<'static>>, FileError> 
         return Err(FileError::content(file, &"there is no certificate in PEM"));
     }
     Ok(all)
-}
-
-/// A problem of no file in particular.
-fn nowhere(error: &rustls::Error) -> FileError {
-    FileError::Content { path: PathBuf::from("TLS"), problem: error.to_string() }
 }
 
 #[cfg(test)]

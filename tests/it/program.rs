@@ -220,3 +220,18 @@ async fn sighup_reads_the_files_again() {
     assert_eq!(status.code(), Some(0));
     assert!(!log.contains(SECRET), "{log}");
 }
+
+#[tokio::test]
+async fn a_machine_without_certificates_can_serve_in_a_mesh() {
+    let upstream = Upstream::new([Reply::job()]).await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let none = folder.path().join("none.pem");
+    std::fs::write(&none, "").unwrap();
+    let env = [("SSL_CERT_FILE", none.to_str().unwrap()), ("SSL_CERT_DIR", "/no/such/folder")];
+    let server = Server::with(&upstream.address.to_string(), &[], &env).await;
+    let mut client = JobServiceClient::new(channel(server.address).await);
+    client.get_job(get_job()).await.unwrap();
+    drop(client);
+    server.signal("-TERM");
+    assert_eq!(server.end().await.0.code(), Some(0));
+}

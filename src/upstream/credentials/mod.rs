@@ -100,7 +100,6 @@ impl Credentials {
     /// Begins to keep the gateway's own credentials, if it has some.
     pub(super) async fn keep(
         &self,
-        transport: &Transport,
         config: &transport::Config,
         reloads: &Reloads,
         exchanges: &Exchanges,
@@ -110,7 +109,8 @@ impl Credentials {
         let keeper = match self {
             Self::Passthrough => return Ok(None),
             Self::Password(login) => {
-                let iam = iam::Iam::new(login, transport.clone(), reloads, exchanges).await?;
+                let transport = Transport::new(config, reloads).await?;
+                let iam = iam::Iam::new(login, transport, reloads, exchanges).await?;
                 Keeper::start(iam, reloads, tracer)
             }
             Self::Given(key) => {
