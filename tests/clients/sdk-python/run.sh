@@ -10,4 +10,4 @@ jobgate=${JOBGATE_BIN:-$top/target/debug/jobgate}
 "$here/.venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
 
 cd "$here"
-PYTHONPATH="$here/../python" JOBGATE_BIN="$jobgate" "$here/.venv/bin/python" -m unittest -v
+JOBGATE_BIN="$jobgate" "$here/.venv/bin/python" -m unittest -v
