@@ -1,6 +1,7 @@
 """The upstream's name is given to another address."""
 
 import glob
+import os
 import pathlib
 import tempfile
 import unittest
@@ -40,6 +41,8 @@ class Names(unittest.TestCase):
             self.addCleanup(watch.cancel)
             self.assertEqual(next(watch).job.entities["where"], "old")
             hosts.write_text("127.0.0.3 cloud.test\n")
+            # It is read again when its time is another one, in whole seconds.
+            os.utime(hosts, (0, 0))
             # Connections that are there stay in use as long as they are good.
             self.assertIn(client.get("j").entities["where"], {"old", "new"})
             self.assertEqual(old.stop(), 0)
