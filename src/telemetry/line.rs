@@ -182,6 +182,14 @@ impl Visit for Fields<'_, '_> {
         self.field(field, |it| write!(it.writer, "{value}"));
     }
 
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.field(field, |it| write!(it.writer, "{value}"));
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.field(field, |it| write!(it.writer, "{value}"));
+    }
+
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.field(field, |it| it.writer.write_str(if value { "true" } else { "false" }));
     }

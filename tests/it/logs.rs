@@ -100,3 +100,22 @@ async fn a_success_has_the_upstreams_request_id() {
     let (_, log) = server.end().await;
     assert_eq!(calls(&log)[0]["upstream_request_id"], "req-8", "{log}");
 }
+
+#[tokio::test]
+async fn calls_that_a_second_signal_ends_have_their_lines() {
+    const CALLS: usize = 60;
+    let upstream = Upstream::new([Reply::job().when(&Arc::new(Notify::new()))]).await;
+    let server = Server::new(&upstream.address.to_string(), &["--workers", "3"]).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..CALLS {
+        let mut client = JobServiceClient::new(channel(server.address).await);
+        let mut call = get_job();
+        call.get_mut().job_id = format!("job-{number}");
+        calls.spawn(async move { client.get_job(call).await });
+    }
+    upstream.has_seen(CALLS).await;
+    server.signal("-TERM");
+    server.signal("-INT");
+    let (_, log) = server.end().await;
+    assert_eq!(self::calls(&log).len(), CALLS);
+}
