@@ -2,6 +2,7 @@
 
 use std::{env, str::FromStr, time::Duration};
 
+use http::uri::Scheme;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithTonicConfig as _};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tonic::transport::{self, ClientTlsConfig, Endpoint};
@@ -57,9 +58,16 @@ impl Export {
     /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
     pub fn start(config: &ExportConfig) -> Result<Self, ExportError> {
         let ExportConfig { endpoint, share: Share(share) } = config;
-        let endpoint = Endpoint::from_shared(endpoint.clone())
-            .and_then(|endpoint| endpoint.tls_config(ClientTlsConfig::new().with_native_roots()))
-            .map_err(ExportError::Endpoint)?;
+        let endpoint = Endpoint::from_shared(endpoint.clone()).and_then(|endpoint| {
+            // Without it nothing is asked of the system's certificates, of which there may be none.
+            let tls = endpoint.uri().scheme() == Some(&Scheme::HTTPS);
+            if tls {
+                endpoint.tls_config(ClientTlsConfig::new().with_native_roots())
+            } else {
+                Ok(endpoint)
+            }
+        });
+        let endpoint = endpoint.map_err(ExportError::Endpoint)?;
         let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy();
         let exporter = SpanExporter::builder()
             .with_tonic()

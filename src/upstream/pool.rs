@@ -58,13 +58,14 @@ struct Idle {
 struct Kept {
     connection: Box<Connection>,
     since: Instant,
-    runtime: runtime::Id,
 }
 
 /// In a box wherever it goes: it is large, and goes from hand to hand.
 struct Connection {
     sender: SendRequest<Empty<Bytes>>,
     driver: Driver,
+    /// The one that hears of its socket, whoever uses it.
+    runtime: runtime::Id,
 }
 
 /// What moves a connection on; nothing, once it has ended.
@@ -114,7 +115,8 @@ impl Pool {
         // Rare, and large: in a box of its own, so that the others do not carry it along.
         let stream = Box::pin(self.0.connector.connect()).await?;
         let (sender, driver) = http1::handshake(stream).await?;
-        let mut connection = Box::new(Connection { sender, driver: Driver(Some(driver)) });
+        let runtime = Handle::current().id();
+        let mut connection = Box::new(Connection { sender, driver: Driver(Some(driver)), runtime });
         let response = connection.send(request).await.map_err(|failed| failed.error)?;
         Ok(self.answer(connection, response))
     }
@@ -130,7 +132,7 @@ impl Pool {
         let here = Handle::current().id();
         let mut idle = self.idle();
         loop {
-            let at = idle.kept.iter().rposition(|kept| kept.runtime == here);
+            let at = idle.kept.iter().rposition(|kept| kept.connection.runtime == here);
             let at = at.or(idle.kept.len().checked_sub(1))?;
             let mut connection = idle.kept.remove(at).connection;
             if connection.is_idle() {
@@ -147,8 +149,7 @@ impl Pool {
         if idle.kept.len() >= self.0.max_idle {
             idle.kept.remove(0);
         }
-        let runtime = Handle::current().id();
-        idle.kept.push(Kept { connection, since: Instant::now(), runtime });
+        idle.kept.push(Kept { connection, since: Instant::now() });
         if !idle.swept {
             idle.swept = true;
             tokio::spawn(self.clone().sweep());
@@ -181,7 +182,7 @@ impl Pool {
 
 impl Connection {
     async fn send(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failed> {
-        let Self { sender, driver } = self;
+        let Self { sender, driver, runtime: _ } = self;
         let mut answering = pin!(sender.try_send_request(request));
         let answer = poll_fn(|cx| {
             driver.poll(cx);

@@ -175,7 +175,9 @@ impl Transport {
 
     /// A client for a service of this machine: never by a proxy.
     pub(super) fn local(config: &Config) -> Result<Self, SetupError> {
-        let client = basic(config.connect_timeout).build().map_err(SetupError::Client)?;
+        let trust = trust::client_config(None, None, config.tls.min_version)?;
+        let client = basic(config.connect_timeout).tls_backend_preconfigured(trust).build();
+        let client = client.map_err(SetupError::Client)?;
         Ok(Self { client: Live::constant(client), attempt_timeout: config.attempt_timeout })
     }
 

@@ -228,10 +228,15 @@ async fn a_machine_without_certificates_can_serve_in_a_mesh() {
     let none = folder.path().join("none.pem");
     std::fs::write(&none, "").unwrap();
     let env = [("SSL_CERT_FILE", none.to_str().unwrap()), ("SSL_CERT_DIR", "/no/such/folder")];
-    let server = Server::with(&upstream.address.to_string(), &[], &env).await;
-    let mut client = JobServiceClient::new(channel(server.address).await);
-    client.get_job(get_job()).await.unwrap();
-    drop(client);
-    server.signal("-TERM");
-    assert_eq!(server.end().await.0.code(), Some(0));
+    let metadata = "--credentials aksk --key-source metadata --metadata-url http://127.0.0.1:9";
+    for more in ["", metadata, "--otlp-endpoint http://127.0.0.1:9"] {
+        let more: Vec<_> = more.split_whitespace().collect();
+        let server = Server::with(&upstream.address.to_string(), &more, &env).await;
+        let mut client = JobServiceClient::new(channel(server.address).await);
+        let answer = client.get_job(get_job()).await;
+        assert_eq!(answer.is_ok(), !more.contains(&"aksk"), "{more:?}: {answer:?}");
+        drop(client);
+        server.signal("-TERM");
+        assert_eq!(server.end().await.0.code(), Some(0), "{more:?}");
+    }
 }
