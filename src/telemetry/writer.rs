@@ -1,8 +1,8 @@
 //! Writes the lines of the log, many at a time, in a thread of its own.
 //!
 //! A worker that wrote by itself would stop with all of its calls when the reader of standard error
-//! falls asleep, and one write for each line costs more than making the line. The ready-made writer of
-//! tracing's family has a thread as well, but wakes it for each line.
+//! falls asleep, and would write once for each line. The ready-made writer of tracing's family has a
+//! thread as well, but was seen to write each line by itself.
 
 use std::{
     fmt, io, mem,

@@ -19,9 +19,10 @@ use super::{
     Pass,
     issuer::{Issued, Issuer, NotIssued},
     lease::Lease,
-    ledger::{Choice, Ledger, Readiness, Verdict, Want},
+    ledger::{Choice, Ledger, Verdict, Want},
     metrics::{self, Holding, Renewals},
     patience::{self, Patience},
+    readiness::Readiness,
 };
 use crate::{
     files::Reloads,

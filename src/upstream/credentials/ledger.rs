@@ -16,7 +16,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{issuer::Issued, lease::Lease};
+use super::{issuer::Issued, lease::Lease, readiness::Readiness};
 use crate::upstream::{ErrorKind, FetchError};
 
 /// How long no key is sent that was refused. The clouds lock a key after five wrong signatures in a
@@ -111,19 +111,6 @@ pub(super) enum Verdict {
 pub(super) enum Want {
     Now,
     Later,
-}
-
-/// Whether the upstream can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// It can.
-    Ready,
-    /// The gateway has no credentials yet.
-    Pending,
-    /// Its own credentials are not accepted.
-    Rejected,
-    /// Its own credentials can't be had at present.
-    Unavailable,
 }
 
 // === impl Ledger ===

@@ -15,6 +15,7 @@ mod ledger;
 mod metadata;
 mod metrics;
 mod patience;
+mod readiness;
 mod source;
 
 use std::hash::{Hash, Hasher};
@@ -25,8 +26,8 @@ use sha2::{Digest as _, Sha256};
 pub use self::{
     given::GivenKey,
     iam::{Domain, PasswordLogin, Subject},
-    ledger::Readiness,
     metadata::MetadataService,
+    readiness::Readiness,
     source::SecretSource,
 };
 pub(super) use self::{
