@@ -4,6 +4,8 @@
 //! place, renamed over, or swapped behind a symbolic link as Kubernetes does. What can't be used is
 //! complained of once, and the last good state stays.
 
+mod pem;
+
 use std::{
     fmt::{self, Write as _},
     fs, io,

@@ -6,7 +6,6 @@ use rustls_platform_verifier::Verifier;
 use tokio_rustls::rustls::{
     self, ClientConfig, RootCertStore, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     version::TLS13,
 };
 
@@ -57,7 +56,7 @@ pub(super) fn client_config(
         .with_protocol_versions(min_version.and_later())
         .map_err(|error| FileError::Content { path: "TLS".into(), problem: error.to_string() })?;
     let builder = if let Some(ca) = ca {
-        builder.with_root_certificates(roots(ca)?)
+        builder.with_root_certificates(ca.authorities()?)
     } else if let Some(system) = system(provider) {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(system))
     } else {
@@ -66,21 +65,10 @@ pub(super) fn client_config(
     let Some((chain, key)) = identity else {
         return Ok(builder.with_no_client_auth());
     };
-    // The parser's own words may quote the file.
-    let private_key = PrivateKeyDer::from_pem_slice(&key.bytes)
-        .map_err(|_| FileError::content(key, &"there is no readable private key in PEM"))?;
     // Of a pair that is none, the key is at fault as often as not.
     builder
-        .with_client_auth_cert(certificates(chain)?, private_key)
+        .with_client_auth_cert(chain.certificates()?, key.private_key()?)
         .map_err(|error| FileError::content(key, &error))
-}
-
-fn roots(file: &File) -> Result<Arc<RootCertStore>, FileError> {
-    let mut roots = RootCertStore::empty();
-    for authority in certificates(file)? {
-        roots.add(authority).map_err(|error| FileError::content(file, &error))?;
-    }
-    Ok(Arc::new(roots))
 }
 
 /// The trust of the system; none if it has no certificates, which matters to those only who speak
@@ -89,17 +77,6 @@ fn system(provider: Arc<CryptoProvider>) -> Option<Verifier> {
     Verifier::new(provider)
         .inspect_err(|error| tracing::warn!(%error, "no server's certificate will be trusted"))
         .ok()
-}
-
-/// All certificates of a file, of which there must be one at least.
-fn certificates(file: &File) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.bytes).collect();
-    let all =
-        all.map_err(|_| FileError::content(file, &"there is a certificate that is no PEM"))?;
-    if all.is_empty() {
-        return Err(FileError::content(file, &"there is no certificate in PEM"));
-    }
-    Ok(all)
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_rustls::rustls::{
-    Error, InconsistentKeys, RootCertStore, ServerConfig,
+    Error, InconsistentKeys, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject as _},
+    pki_types::{CertificateDer, UnixTime},
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
 };
@@ -23,11 +23,8 @@ const SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// told to bear it, and no certificate at all helps nobody.
 pub(super) fn parse(files: &[File]) -> Result<(ServerConfig, Option<Timestamp>), FileError> {
     let (certificate, key) = (&files[0], &files[1]);
-    let chain = certificates(certificate)?;
+    let chain = certificate.certificates()?;
     let end = chain.first().and_then(end);
-    // The parser's own words may quote the file.
-    let private_key = PrivateKeyDer::from_pem_slice(&key.bytes)
-        .map_err(|_| FileError::content(key, &"there is no readable private key in PEM"))?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let clients = match files.get(2) {
         Some(authorities) => verifier(authorities, &provider)?,
@@ -35,7 +32,7 @@ pub(super) fn parse(files: &[File]) -> Result<(ServerConfig, Option<Timestamp>),
     };
     let private_key = provider
         .key_provider
-        .load_private_key(private_key)
+        .load_private_key(key.private_key()?)
         .map_err(|error| FileError::content(key, &error))?;
     let pair = CertifiedKey::new(chain, private_key);
     match pair.keys_match() {
@@ -64,21 +61,9 @@ fn verifier(
     file: &File,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, FileError> {
-    let mut roots = RootCertStore::empty();
-    for authority in certificates(file)? {
-        roots.add(authority).map_err(|error| FileError::content(file, &error))?;
-    }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+    WebPkiClientVerifier::builder_with_provider(file.authorities()?, Arc::clone(provider))
         .build()
         .map_err(|error| FileError::content(file, &error))
-}
-
-/// All certificates of a file, of which there must be one at least.
-fn certificates(file: &File) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.bytes).collect();
-    let wrong = |what: &str| FileError::content(file, &what);
-    let all = all.map_err(|_| wrong("there is a certificate that is no PEM"))?;
-    if all.is_empty() { Err(wrong("there is no certificate in PEM")) } else { Ok(all) }
 }
 
 /// When a certificate ends, if it can be read.
