@@ -2,7 +2,7 @@
 //! never the bottleneck.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -42,25 +42,28 @@ pub(crate) struct Outcomes {
     pub(crate) refused: Vec<Duration>,
     /// Calls that were reset.
     pub(crate) reset: usize,
+    /// Calls that waited for others to end, by the gateway's limit of a connection, and were out of
+    /// time before they could be sent.
+    pub(crate) unsent: usize,
     /// Calls without an end, three seconds after the last one was made.
     pub(crate) open: usize,
 }
 
 /// Calls on a connection.
-#[derive(Default)]
 struct Calls {
     /// By stream: when it was due, and whether there was a message.
     open: HashMap<u32, (Instant, bool)>,
+    /// Those that wait until there are less than the peer takes at a time.
+    waiting: VecDeque<(usize, Instant)>,
+    max_open: usize,
     outcomes: Outcomes,
     /// How many bytes of messages the peer takes on the whole connection.
     window: u32,
-}
-
-struct Connection {
-    calls: Arc<Mutex<Calls>>,
     send: mpsc::UnboundedSender<Vec<u8>>,
     next: u32,
 }
+
+struct Connection(Arc<Mutex<Calls>>);
 
 /// Makes so many calls per second, each for a job of its own, whatever becomes of them.
 pub(crate) async fn load(gateway: SocketAddr, rate: f64, time: Duration) -> Outcomes {
@@ -75,7 +78,7 @@ pub(crate) async fn load(gateway: SocketAddr, rate: f64, time: Duration) -> Outc
         let due = (begun.elapsed().as_secs_f64() * rate) as usize;
         for number in made..due {
             let at = begun + Duration::from_secs_f64(number as f64 / rate);
-            connections[number % CONNECTIONS].call(number, at);
+            connections[number % CONNECTIONS].0.lock().unwrap().call(number, at);
         }
         made = due.max(made);
     }
@@ -83,10 +86,11 @@ pub(crate) async fn load(gateway: SocketAddr, rate: f64, time: Duration) -> Outc
     sleep(3 * DEADLINE).await;
     let mut all = Outcomes::default();
     for connection in connections {
-        let mut calls = connection.calls.lock().unwrap();
+        let mut calls = connection.0.lock().unwrap();
         all.answered.append(&mut calls.outcomes.answered);
         all.refused.append(&mut calls.outcomes.refused);
         all.reset += calls.outcomes.reset;
+        all.unsent += calls.outcomes.unsent + calls.waiting.len();
         all.open += calls.open.len();
     }
     all.answered.sort_unstable();
@@ -121,22 +125,51 @@ impl Connection {
                 }
             }
         });
-        let calls = Arc::new(Mutex::new(Calls { window: 0xffff, ..Calls::default() }));
-        tokio::spawn(listen(BufReader::new(read), Arc::clone(&calls), send.clone()));
-        Self { calls, send, next: 1 }
+        let calls = Calls {
+            open: HashMap::new(),
+            waiting: VecDeque::new(),
+            max_open: usize::MAX,
+            outcomes: Outcomes::default(),
+            window: 0xffff,
+            send,
+            next: 1,
+        };
+        let calls = Arc::new(Mutex::new(calls));
+        tokio::spawn(listen(BufReader::new(read), Arc::clone(&calls)));
+        Self(calls)
+    }
+}
+
+// === impl Calls ===
+
+impl Calls {
+    /// Makes a call, as soon as the peer takes one more.
+    fn call(&mut self, number: usize, at: Instant) {
+        self.waiting.push_back((number, at));
+        self.send_waiting();
     }
 
-    fn call(&mut self, number: usize, at: Instant) {
+    fn send_waiting(&mut self) {
+        while self.open.len() < self.max_open
+            && let Some((number, at)) = self.waiting.pop_front()
+        {
+            if at.elapsed() < DEADLINE {
+                self.send_call(number, at);
+            } else {
+                self.outcomes.unsent += 1;
+            }
+        }
+    }
+
+    fn send_call(&mut self, number: usize, at: Instant) {
         // A message of `project_id` and `job_id`.
         let job = format!("j{number}");
         let message = [&[10, 1, b'p', 18, job.len() as u8][..], job.as_bytes()].concat();
         let length = (message.len() as u32).to_be_bytes();
         let message = [&[0][..], &length, &message].concat();
-        let mut calls = self.calls.lock().unwrap();
-        assert!(calls.window as usize > message.len(), "the gateway does not read any more");
-        calls.window -= message.len() as u32;
-        calls.open.insert(self.next, (at, false));
-        drop(calls);
+        assert!(self.window as usize > message.len(), "the gateway does not read any more");
+        self.window -= message.len() as u32;
+        self.open.insert(self.next, (at, false));
         let frames = [
             frame(HEADERS, END_HEADERS, self.next, &headers()),
             frame(DATA, END_STREAM, self.next, &message),
@@ -144,26 +177,34 @@ impl Connection {
         let _ = self.send.send(frames.concat());
         self.next += 2;
     }
+
+    /// Heeds what the peer says of itself.
+    fn set(&mut self, settings: &[u8]) {
+        for setting in settings.chunks_exact(6) {
+            if setting[..2] == [0, 3] {
+                self.max_open = u32::from_be_bytes(setting[2..].try_into().unwrap()) as usize;
+            }
+        }
+    }
 }
 
-async fn listen(
-    mut peer: BufReader<OwnedReadHalf>,
-    calls: Arc<Mutex<Calls>>,
-    send: mpsc::UnboundedSender<Vec<u8>>,
-) {
+async fn listen(mut peer: BufReader<OwnedReadHalf>, calls: Arc<Mutex<Calls>>) {
     let mut head = [0; 9];
     while peer.read_exact(&mut head).await.is_ok() {
         let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
         peer.read_exact(&mut payload).await.unwrap();
         let (kind, flags) = (head[3], head[4]);
         let stream = u32::from_be_bytes(head[5..].try_into().unwrap());
-        if matches!(kind, SETTINGS | PING) && flags & ACK == 0 {
-            let echo = if kind == PING { &payload[..] } else { &[] };
-            let _ = send.send(frame(kind, ACK, 0, echo));
-        }
         let mut calls = calls.lock().unwrap();
         let calls = &mut *calls;
         match kind {
+            SETTINGS if flags & ACK == 0 => {
+                calls.set(&payload);
+                let _ = calls.send.send(frame(SETTINGS, ACK, 0, &[]));
+            }
+            PING if flags & ACK == 0 => {
+                let _ = calls.send.send(frame(PING, ACK, 0, &payload));
+            }
             WINDOW_UPDATE if stream == 0 => {
                 calls.window += u32::from_be_bytes(payload[..].try_into().unwrap());
             }
@@ -172,10 +213,12 @@ async fn listen(
                 let (due, answered) = calls.open.remove(&stream).unwrap();
                 let Outcomes { answered: good, refused, .. } = &mut calls.outcomes;
                 if answered { good } else { refused }.push(due.elapsed());
+                calls.send_waiting();
             }
             RST_STREAM => {
                 // Also said, to no effect, after an answer.
                 calls.outcomes.reset += usize::from(calls.open.remove(&stream).is_some());
+                calls.send_waiting();
             }
             _ => {}
         }

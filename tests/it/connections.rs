@@ -13,8 +13,8 @@ use crate::support::{
     get_job,
     http2::{
         CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GET_JOB_MESSAGE,
-        GOAWAY, HEADERS, Http2, NO_ERROR, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, call, frame,
-        get_job_headers, header,
+        GOAWAY, HEADERS, Http2, NO_ERROR, PING, REFUSED_STREAM, RST_STREAM, SETTINGS,
+        WINDOW_UPDATE, call, frame, get_job_headers, header,
     },
     reason,
 };
@@ -155,6 +155,23 @@ async fn a_connection_too_many_is_closed_at_once() {
     kept[0].call(1).await;
     assert_eq!(kept[0].until(DATA).await.unwrap().stream, 1);
     drop(kept);
+    gateway.is_at_rest_and_serves().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_heed_how_many_calls_are_taken_is_refused_each_one_more() {
+    let upstream = Upstream::new([Reply::job().when(&Arc::new(Notify::new()))]).await;
+    let gateway = with(&upstream, server::ConnectionLimits { max_streams: 2, ..limits() }).await;
+    let mut peer = Http2::new(gateway.address).await;
+    let settings = peer.until(SETTINGS).await.unwrap().payload;
+    assert!(settings.chunks(6).any(|setting| setting == [0, 3, 0, 0, 0, 2]), "{settings:?}");
+    for stream in [1, 3, 5] {
+        peer.call(stream).await;
+    }
+    let refusal = peer.until(RST_STREAM).await.unwrap();
+    assert_eq!((refusal.stream, &*refusal.payload), (5, &REFUSED_STREAM.to_be_bytes()[..]));
+    drop(peer);
+    upstream.goes_on_with([Reply::job()]);
     gateway.is_at_rest_and_serves().await;
 }
 

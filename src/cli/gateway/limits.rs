@@ -1,6 +1,10 @@
 //! Flags of `serve` on how much there may be at a time.
 
-use std::{num::NonZeroUsize, str::FromStr, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    str::FromStr,
+    time::Duration,
+};
 
 use clap::Args;
 use jobgate::{grpc, server::ConnectionLimits};
@@ -35,6 +39,10 @@ pub(super) struct LimitArgs {
     /// The most connections at a time; one more is closed at once
     #[arg(long, env = "JOBGATE_MAX_CONNECTIONS", value_name = "N", default_value = "10000")]
     max_connections: NonZeroUsize,
+
+    /// The most calls and watches at a time on one connection; its client lets others wait
+    #[arg(long, env = "JOBGATE_MAX_STREAMS", value_name = "N", default_value = "20000")]
+    max_streams: NonZeroU32,
 
     /// How long a connection may be without calls; `off` for as long as it likes
     #[arg(long, env = "JOBGATE_CONNECTION_IDLE", value_name = "DURATION", default_value = "15m")]
@@ -71,6 +79,7 @@ impl LimitArgs {
             max_calls_per_caller,
             max_watches_per_caller,
             max_connections,
+            max_streams,
             connection_idle: Limit(idle),
             connection_max_age: Limit(max_age),
             connection_grace,
@@ -83,6 +92,7 @@ impl LimitArgs {
         };
         let connections = ConnectionLimits {
             max_connections: max_connections.get(),
+            max_streams: max_streams.get(),
             idle,
             max_age,
             grace: connection_grace,

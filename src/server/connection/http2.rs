@@ -12,10 +12,6 @@ use super::Limits;
 /// it. A call with more is refused, and a connection that sends four times as much is ended.
 const MAX_HEADERS: u32 = 64 << 10;
 
-/// The most calls at a time on a connection. A client library puts all its watches on one, and
-/// lets those wait in silence that are too many.
-const MAX_STREAMS: u32 = 20_000;
-
 /// The bytes that a peer may send ahead for one call: the largest request there is.
 const STREAM_WINDOW: u32 = 64 << 10;
 
@@ -36,7 +32,7 @@ pub(super) fn limit<E>(builder: &mut Builder<E>, limits: &Limits) {
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_HEADERS)
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(limits.max_streams)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)

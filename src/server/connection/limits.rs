@@ -8,6 +8,9 @@ pub struct Limits {
     /// The most connections at a time. One more is closed at once: left waiting, its client would
     /// not look for another replica.
     pub max_connections: usize,
+    /// The most calls at a time on one HTTP/2 connection. Its client is told, and lets the others
+    /// wait in silence: a client library puts all its watches on one connection.
+    pub max_streams: u32,
     /// How long a connection may be without calls.
     pub idle: Option<Duration>,
     /// How long a connection is good for new calls, a tenth more or less.
@@ -39,6 +42,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            // As many as there may be watches.
+            max_streams: 20_000,
             idle: Some(Duration::from_mins(15)),
             max_age: Some(Duration::from_hours(1)),
             // As long as a watch may live, so that none is cut.
