@@ -1,3 +1,4 @@
+// DOCS> C++, by grpc++: `apt-get install libgrpc++-dev protobuf-compiler-grpc`
 // How to call jobgate with grpc++. Copy what you need.
 
 #pragma once
@@ -23,7 +24,7 @@ namespace snippet {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-inline std::optional<milliseconds> retry_delay(const grpc::Status& status);
+inline milliseconds pause(const grpc::Status& status, int failures);
 
 // The library itself repeats what may pass, and waits as long as the gateway says.
 constexpr char SERVICE_CONFIG[] = R"({
@@ -39,7 +40,9 @@ constexpr char SERVICE_CONFIG[] = R"({
   }]
 })";
 
-// README> C++, by grpc++: `apt-get install libgrpc++-dev protobuf-compiler-grpc`
+// A watch gives up after so many failures in a row, three minutes or so.
+constexpr int MAX_FAILURES = 20;
+
 // JobService over a channel. Make one and keep it: a channel connects again by itself.
 class Client {
  public:
@@ -65,15 +68,14 @@ class Client {
     jobgate::v1::WatchJobRequest request;
     request.set_project_id(project);
     request.set_job_id(job);
-    std::mt19937 random{std::random_device{}()};
-    for (milliseconds wait = 250ms;; wait = std::min<milliseconds>(2 * wait, 10s)) {
+    for (int failures = 0;;) {
       grpc::ClientContext context;
       prepare(&context);
       auto reader = stub_->WatchJob(&context, request);
       jobgate::v1::WatchJobResponse response;
       while (reader->Read(&response)) {
         request.set_resume_token(response.resume_token());
-        wait = 250ms;
+        failures = 0;
         if (!taker(response)) {
           context.TryCancel();
           reader->Finish();
@@ -81,9 +83,8 @@ class Client {
         }
       }
       const grpc::Status status = reader->Finish(); // OK: the job has ended.
-      if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return status;
-      std::uniform_int_distribution<> pause(wait.count() / 2, wait.count());
-      std::this_thread::sleep_for(retry_delay(status).value_or(milliseconds(pause(random))));
+      if (status.error_code() != grpc::StatusCode::UNAVAILABLE || ++failures == MAX_FAILURES) return status;
+      std::this_thread::sleep_for(pause(status, failures));
     }
   }
 
@@ -111,7 +112,6 @@ inline std::shared_ptr<grpc::Channel> channel(const std::string& address,
 inline Client plaintext(const std::string& address, const std::string& token) {
   return Client(channel(address, grpc::InsecureChannelCredentials()), token);
 }
-// <README
 
 // The token as call credentials, which the library sends with TLS only.
 class Token : public grpc::MetadataCredentialsPlugin {
@@ -159,6 +159,14 @@ inline std::optional<milliseconds> retry_delay(const grpc::Status& status) {
   const auto info = detail<google::rpc::RetryInfo>(status);
   if (!info) return {};
   return std::chrono::seconds(info->retry_delay().seconds()) + milliseconds(info->retry_delay().nanos() / 1'000'000);
+}
+
+// The time to wait: as the gateway says, a minute at most; else longer with each failure.
+inline milliseconds pause(const grpc::Status& status, int failures) {
+  if (const auto told = retry_delay(status)) return std::min<milliseconds>(*told, 1min);
+  const auto wait = std::min<milliseconds>((1 << failures) * 125ms, 10s).count();
+  std::mt19937 random{std::random_device{}()};
+  return milliseconds(std::uniform_int_distribution<>(wait / 2, wait)(random));
 }
 
 }  // namespace snippet

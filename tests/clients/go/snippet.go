@@ -1,3 +1,4 @@
+// DOCS> Go, by grpc-go: `go get google.golang.org/grpc`
 // How to call jobgate with grpc-go. Copy what you need.
 
 package main
@@ -33,7 +34,8 @@ const serviceConfig = `{
 	}]
 }`
 
-// README> Go, by grpc-go: `go get google.golang.org/grpc`
+// maxFailures in a row end a watch, after three minutes or so.
+const maxFailures = 20
 
 // token is sent with each call.
 type token string
@@ -76,14 +78,14 @@ func (c *Client) Watch(ctx context.Context, project, job string) iter.Seq2[*jobg
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		request := &jobgate.WatchJobRequest{ProjectId: project, JobId: job}
-		wait := 250 * time.Millisecond
+		failures := 0
 		for {
 			var response *jobgate.WatchJobResponse
 			stream, err := c.stub.WatchJob(ctx, request)
 			for err == nil {
 				if response, err = stream.Recv(); err == nil {
 					request.ResumeToken = response.ResumeToken
-					wait = 250 * time.Millisecond
+					failures = 0
 					if !yield(response, nil) {
 						return
 					}
@@ -92,24 +94,19 @@ func (c *Client) Watch(ctx context.Context, project, job string) iter.Seq2[*jobg
 			if errors.Is(err, io.EOF) { // The job has ended.
 				return
 			}
-			if status.Code(err) != codes.Unavailable {
+			failures++
+			if status.Code(err) != codes.Unavailable || failures == maxFailures {
 				yield(nil, err)
 				return
 			}
-			pause, told := RetryDelay(err)
-			if !told {
-				pause = wait/2 + rand.N(wait/2)
-			}
-			wait = min(2*wait, 10*time.Second)
+			delay, told := RetryDelay(err)
 			select {
-			case <-time.After(pause):
+			case <-time.After(pause(delay, told, failures)):
 			case <-ctx.Done(): // The next try says so.
 			}
 		}
 	}
 }
-
-// <README
 
 // Reason says why a call failed, such as JOB_NOT_FOUND; "" if the gateway did not say so itself.
 func Reason(err error) string {
@@ -129,4 +126,13 @@ func RetryDelay(err error) (time.Duration, bool) {
 		}
 	}
 	return 0, false
+}
+
+// pause is the time to wait: as the gateway says, a minute at most; else longer with each failure.
+func pause(delay time.Duration, told bool, failures int) time.Duration {
+	if told {
+		return min(delay, time.Minute)
+	}
+	wait := min(time.Second<<failures/8, 10*time.Second)
+	return wait/2 + rand.N(wait/2)
 }

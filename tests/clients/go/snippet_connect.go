@@ -1,3 +1,4 @@
+// DOCS> Go, by connect-go in its gRPC mode: `go get connectrpc.com/connect`
 // How to call jobgate with connect-go, which speaks gRPC as well. Copy what you need.
 
 package main
@@ -7,7 +8,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"iter"
-	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -80,13 +80,13 @@ func (c *ConnectClient) Watch(
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		request := &jobgate.WatchJobRequest{ProjectId: project, JobId: job}
-		wait := 250 * time.Millisecond
+		failures := 0
 		for {
 			stream, err := c.stub.WatchJob(ctx, connect.NewRequest(request))
 			if err == nil {
 				for stream.Receive() {
 					request.ResumeToken = stream.Msg().ResumeToken
-					wait = 250 * time.Millisecond
+					failures = 0
 					if !yield(stream.Msg(), nil) {
 						return
 					}
@@ -95,21 +95,26 @@ func (c *ConnectClient) Watch(
 					return
 				}
 			}
-			if connect.CodeOf(err) != connect.CodeUnavailable {
+			failures++
+			if connect.CodeOf(err) != connect.CodeUnavailable || failures == maxFailures {
 				yield(nil, err)
 				return
 			}
-			pause := wait/2 + rand.N(wait/2)
-			if info := ConnectDetail[*errdetails.RetryInfo](err); info != nil {
-				pause = info.RetryDelay.AsDuration()
-			}
-			wait = min(2*wait, 10*time.Second)
+			info := ConnectDetail[*errdetails.RetryInfo](err)
 			select {
-			case <-time.After(pause):
+			case <-time.After(pause(info.GetRetryDelay().AsDuration(), info != nil, failures)):
 			case <-ctx.Done(): // The next try says so.
 			}
 		}
 	}
+}
+
+// ConnectReason says why a call failed, such as JOB_NOT_FOUND; "" if the gateway did not say so itself.
+func ConnectReason(err error) string {
+	if info := ConnectDetail[*errdetails.ErrorInfo](err); info.GetDomain() == "jobgate" {
+		return info.GetReason()
+	}
+	return ""
 }
 
 // ConnectDetail is what an error says in this type, such as *errdetails.ErrorInfo; nil if nothing.

@@ -14,6 +14,9 @@ HERE = pathlib.Path(__file__).parent
 # Only a fault reaches it.
 LIMIT = 300
 
+# After these, nothing may be left of a watch.
+WATCHES = ["deadline", "cancel_after_begin", "cancel_after_first_response", "watch_to_end", "watch_resume"]
+
 LINE = re.compile(r"(ok|failed|unsupported) (\w+)(?:: (.*))?")
 
 
@@ -66,6 +69,9 @@ class Stack:
             ended = servers.aging.metric('jobgate_connections_ended_total{by="age"}')
             if not ended:
                 results["goaway"] = ("failed", "no connection was ended")
+        for name in WATCHES:
+            if results.get(name, ("",))[0] == "ok" and not servers.gateway.falls_to_zero("jobgate_watchers"):
+                results[name] = ("failed", "watches are left at the gateway")
         wrong = "; ".join(servers.complaints(token))
         last = errors.read_text().strip()[-2000:]
         for name in scenarios:

@@ -1,16 +1,17 @@
-"""What the README takes from here: the matrix of stacks and scenarios, and pieces of the snippets."""
+"""What the docs take from here: the matrix of stacks and scenarios, and the snippets."""
 
 import pathlib
 import re
-import textwrap
 
 CLIENTS = pathlib.Path(__file__).parents[1]
-README = CLIENTS.parents[1] / "README.md"
+ROOT = CLIENTS.parents[1]
+README, PAGE = ROOT / "README.md", ROOT / "docs/clients.md"
+COMMAND = "tests/clients/interop/run --write"
 MARKS = {"ok": "✓", "failed": "✗"}
 LANGUAGES = {".py": "python", ".h": "cpp", ".rs": "rust", ".rb": "ruby"}
 
-# A piece stands between two lines, the first of which has its title.
-PIECE = re.compile(r"^[^\w\n]*README> ([^\n]*)\n(.*?)^[^\w\n]*<README$", re.M | re.S)
+# A snippet's first line has its title.
+TITLE = re.compile(r"\W*DOCS> ([^\n]*)\n")
 
 
 def matrices(stacks, scenarios, results):
@@ -24,10 +25,6 @@ def matrices(stacks, scenarios, results):
 def matrix(stacks, scenarios, results):
     """A line for each scenario, a column for each stack, and the reasons of what is unsupported."""
     notes = []
-    # What none can do is no news.
-    done = {name for stack in stacks for name, (said, _) in results[stack.name].items() if said != "unsupported"}
-    scenarios = [name for name in scenarios if name in done]
-
     def mark(stack, name):
         said, why = results[stack.name].get(name, ("", ""))
         if said == "failed" or not why:
@@ -48,30 +45,73 @@ def matrix(stacks, scenarios, results):
     return "\n".join(lines) + "\n"
 
 
-def pieces():
-    """The marked piece of each language's snippet."""
-    text = ""
+def kept(text):
+    """By stack's title and scenario, what a matrix says: ok, failed or unsupported."""
+    said, titles = {}, []
+    for line in text.splitlines():
+        name, *cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else [""]
+        if name.startswith("`"):
+            for title, cell in zip(titles, cells):
+                said[title, name.strip("`")] = next((word for word, mark in MARKS.items() if mark in cell), "unsupported")
+        elif cells and not name:
+            titles = cells
+    return said
+
+
+def differences(stacks, results):
+    """What was played and is not as the README's matrix has it."""
+    before = kept(between("matrix", README.read_text()))
+    found = []
+    for stack in stacks:
+        for name, (said, _) in results[stack.name].items():
+            old = before.get((stack.title, name), "unsupported")
+            if said not in ("failed", old):
+                found.append(f"{stack.title}, {name}: {said} now, {old} in the README")
+    return found
+
+
+def snippets():
+    """By title, the path and the text of each language's snippet."""
+    found = {}
     for folder in sorted({path.parent for path in CLIENTS.glob("*/stacks.txt")}):
-        found = [*folder.glob("[Ss]nippet.*"), *folder.glob("src/**/[Ss]nippet.*")]
-        for path in sorted(found):
-            for title, code in PIECE.findall(path.read_text()):
-                fence = LANGUAGES.get(path.suffix, path.suffix[1:])
-                name = path.relative_to(README.parent)
-                title = re.sub("`(.*?)`", r"<code>\1</code>", title)
-                text += f"<details><summary>{title}</summary>\n\n```{fence}\n"
-                text += textwrap.dedent(code.strip("\n") + "\n")
-                text += f"```\n\nThe whole of it: [{name}]({name})\n\n</details>\n\n"
-    return text.rstrip("\n") + "\n"
+        for path in sorted([*folder.glob("[Ss]nippet*"), *folder.glob("src/**/[Ss]nippet*")]):
+            title = TITLE.match(path.read_text())
+            if title:
+                found[title[1]] = path.relative_to(ROOT), path.read_text()[title.end():]
+    return found
 
 
-def put(name, text):
-    """Puts a text between its marks in the README; whether it was another."""
-    begin, end = f"<!-- {name}: tests/clients/interop/run --write -->\n", f"<!-- {name}: end -->\n"
-    readme = README.read_text()
-    before, rest = readme.split(begin)
-    after = rest.split(end)[1]
-    new = f"{before}{begin}\n{text}\n{end}{after}"
-    if new == readme:
-        return False
-    README.write_text(new)
-    return True
+def sections():
+    """A section for each snippet."""
+    texts = []
+    for title, (path, code) in snippets().items():
+        name, _, install = title.partition(": ")
+        fence = LANGUAGES.get(path.suffix, path.suffix[1:])
+        texts.append(f"## {name}\n\n{install}; [{path}](../{path})\n\n```{fence}\n{code}```\n")
+    return "\n".join(texts)
+
+
+def links():
+    """A line that leads to each section."""
+    names = [title.partition(": ")[0] for title in snippets()]
+    anchors = [re.sub(r"[^\w -]", "", name.lower()).replace(" ", "-") for name in names]
+    return " ·\n".join(f"[{name}](docs/clients.md#{anchor})" for name, anchor in zip(names, anchors)) + "\n"
+
+
+def marks(name):
+    return f"<!-- {name}: {COMMAND} -->\n", f"<!-- {name}: end -->\n"
+
+
+def between(name, text):
+    begin, end = marks(name)
+    return text.split(begin)[1].split(end)[0]
+
+
+def put(path, name, text):
+    """Puts a text between its marks in a file; whether it was another."""
+    begin, end = marks(name)
+    old = path.read_text()
+    before, rest = old.split(begin)
+    new = f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
+    path.write_text(new)
+    return new != old

@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import time
 import urllib.request
 
 HERE = pathlib.Path(__file__).parent
@@ -84,6 +85,15 @@ class Gateway(Process):
         with DIRECT.open(f"http://{self.admin}/metrics") as answer:
             found = re.search(rf"^{re.escape(name)} (\S+)$", answer.read().decode(), re.M)
         return float(found[1]) if found else 0
+
+    def falls_to_zero(self, gauge):
+        """Whether a gauge is zero, within ten seconds."""
+        until = time.monotonic() + 10
+        while self.metric(gauge):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        return True
 
 
 def certificates(folder):

@@ -1,3 +1,4 @@
+// DOCS> Node, by @grpc/grpc-js: `npm install @grpc/grpc-js @grpc/proto-loader protobufjs`
 // How to call jobgate with @grpc/grpc-js. Copy what you need.
 'use strict';
 
@@ -11,7 +12,6 @@ const protobuf = require('protobufjs');
 
 const PROTO = path.join(__dirname, '..', '..', '..', 'proto');
 
-// README> Node, by @grpc/grpc-js: `npm install @grpc/grpc-js @grpc/proto-loader protobufjs`
 const { JobService } = grpc.loadPackageDefinition(
   loader.loadSync('jobgate/v1/jobs.proto', {
     includeDirs: [PROTO], defaults: true, enums: String, keepCase: true, longs: String, oneofs: true,
@@ -31,6 +31,9 @@ const SERVICE_CONFIG = {
     },
   }],
 };
+
+// A watch gives up after so many failures in a row, three minutes or so.
+const MAX_FAILURES = 20;
 
 /** JobService over a channel. Make one and keep it: a channel connects again by itself. */
 class Client {
@@ -52,19 +55,20 @@ class Client {
   /** All that happens to the job, to its end. A watch that breaks is taken up again. */
   async *watch(project_id, job_id) {
     let resume_token = '';
-    for (let wait = 250; ; wait = Math.min(2 * wait, 10_000)) {
+    for (let failures = 0; ;) {
       const call = this.stub.WatchJob({ project_id, job_id, resume_token }, this.metadata);
       call.on('error', () => {}); // The loop gets it as well.
       try {
         for await (const response of call) {
           resume_token = response.resume_token;
-          wait = 250;
+          failures = 0;
           yield response; // response.job, else response.heartbeat
         }
         return;
       } catch (error) {
-        if (error.code !== grpc.status.UNAVAILABLE) throw error;
-        await sleep(retryDelay(error) ?? wait * (0.5 + Math.random() / 2));
+        failures += 1;
+        if (error.code !== grpc.status.UNAVAILABLE || failures === MAX_FAILURES) throw error;
+        await sleep(pause(error, failures));
       } finally {
         call.cancel();
       }
@@ -78,7 +82,6 @@ function plaintext(address, token, config) {
   metadata.set('x-auth-token', token);
   return new Client(address, grpc.credentials.createInsecure(), metadata, config);
 }
-// <README
 
 /** A client with TLS, which sends the token as call credentials. `ca`: a file, for a private one. */
 function tls(address, token, ca, config) {
@@ -132,6 +135,12 @@ function reason(error) {
 function retryDelay(error) {
   const delay = details(error).RetryInfo?.retry_delay;
   return delay && delay.seconds * 1000 + delay.nanos / 1e6;
+}
+
+/** The milliseconds to wait: as the gateway says, a minute at most; else longer with each failure. */
+function pause(error, failures) {
+  const wait = Math.min(2 ** failures * 125, 10_000) * (0.5 + Math.random() / 2);
+  return Math.min(retryDelay(error) ?? wait, 60_000);
 }
 
 module.exports = { JobService, PROTO, SERVICE_CONFIG, Client, plaintext, tls, details, reason, retryDelay };

@@ -1,3 +1,4 @@
+# DOCS> Python, by grpcio: `pip install grpcio grpcio-status`
 """How to call jobgate with grpcio. Copy what you need."""
 
 import json
@@ -24,8 +25,10 @@ SERVICE_CONFIG = {
     }],
 }
 
+# A watch gives up after so many failures in a row, three minutes or so.
+MAX_FAILURES = 20
 
-# README> Python, by grpcio: `pip install grpcio grpcio-status`
+
 class Client:
     """JobService over a channel. Make one and keep it: a channel connects again by itself."""
 
@@ -41,26 +44,25 @@ class Client:
     def watch(self, project, job):
         """All that happens to the job, to its end. A watch that breaks is taken up again."""
         request = jobs_pb2.WatchJobRequest(project_id=project, job_id=job)
-        wait = 0.25
+        failures = 0
         while True:
             try:
                 for response in self.stub.WatchJob(request, metadata=self.metadata):
                     request.resume_token = response.resume_token
-                    wait = 0.25
+                    failures = 0
                     yield response  # response.HasField("job"), else a heartbeat
                 return
             except grpc.RpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                failures += 1
+                if error.code() is not grpc.StatusCode.UNAVAILABLE or failures == MAX_FAILURES:
                     raise
-                time.sleep(retry_delay(error) or random.uniform(wait / 2, wait))
-                wait = min(wait * 2, 10)
+                time.sleep(pause(error, failures))
 
 
 def plaintext(address, token, config=SERVICE_CONFIG):
     """A client without TLS: on the same machine, or within a mesh."""
     options = [("grpc.service_config", json.dumps(config))]
     return Client(grpc.insecure_channel(address, options), [("x-auth-token", token)])
-# <README
 
 
 def tls(address, token, ca=None, config=SERVICE_CONFIG):
@@ -94,3 +96,9 @@ def retry_delay(error):
     """The seconds to wait before another try, if the gateway said so."""
     info = details(error).get("RetryInfo")
     return info.retry_delay.ToTimedelta().total_seconds() if info else None
+
+
+def pause(error, failures):
+    """The seconds to wait: as the gateway says, a minute at most; else longer with each failure."""
+    wait = min(2**failures / 8, 10)
+    return min(retry_delay(error) or random.uniform(wait / 2, wait), 60)

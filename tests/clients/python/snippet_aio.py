@@ -1,13 +1,13 @@
+# DOCS> Python, by grpcio.aio: `pip install grpcio grpcio-status`
 """How to call jobgate with grpcio's asyncio. Copy what you need; errors are read as in snippet.py."""
 
 import asyncio
 import json
-import random
 
 import grpc
 
 from jobgate.v1 import jobs_pb2, jobs_pb2_grpc
-from snippet import SERVICE_CONFIG, retry_delay
+from snippet import MAX_FAILURES, SERVICE_CONFIG, pause
 
 
 class Client:
@@ -25,19 +25,19 @@ class Client:
     async def watch(self, project, job):
         """All that happens to the job, to its end. A watch that breaks is taken up again."""
         request = jobs_pb2.WatchJobRequest(project_id=project, job_id=job)
-        wait = 0.25
+        failures = 0
         while True:
             try:
                 async for response in self.stub.WatchJob(request, metadata=self.metadata):
                     request.resume_token = response.resume_token
-                    wait = 0.25
+                    failures = 0
                     yield response  # response.HasField("job"), else a heartbeat
                 return
             except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                failures += 1
+                if error.code() is not grpc.StatusCode.UNAVAILABLE or failures == MAX_FAILURES:
                     raise
-                await asyncio.sleep(retry_delay(error) or random.uniform(wait / 2, wait))
-                wait = min(wait * 2, 10)
+                await asyncio.sleep(pause(error, failures))
 
 
 def plaintext(address, token, config=SERVICE_CONFIG):

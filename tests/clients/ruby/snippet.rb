@@ -1,3 +1,4 @@
+# DOCS> Ruby, by grpc: `gem install grpc`
 # How to call jobgate with Ruby's grpc. Copy what you need.
 
 require "json"
@@ -22,7 +23,9 @@ module Jobgate
     }],
   }.freeze
 
-  # README> Ruby, by grpc: `gem install grpc`
+  # A watch gives up after so many failures in a row, three minutes or so.
+  MAX_FAILURES = 20
+
   # JobService over a channel. Make one and keep it: a channel connects again by itself.
   class Client
     attr_reader :stub, :metadata
@@ -44,17 +47,19 @@ module Jobgate
       return enum_for(:watch, project, job) unless block_given?
 
       request = V1::WatchJobRequest.new(project_id: project, job_id: job)
-      wait = 0.25
+      failures = 0
       begin
         call = @stub.watch_job(request, metadata: @metadata, return_op: true)
         call.execute.each do |response|
           request.resume_token = response.resume_token
-          wait = 0.25
+          failures = 0
           yield response # response.job, else response.heartbeat
         end
       rescue GRPC::Unavailable => error
-        sleep(Jobgate.retry_delay(error) || rand(wait / 2..wait))
-        wait = [wait * 2, 10].min
+        failures += 1
+        raise if failures == MAX_FAILURES
+
+        sleep(Jobgate.pause(error, failures))
         retry
       ensure
         call&.cancel
@@ -66,7 +71,6 @@ module Jobgate
   def self.plaintext(address, token, config = SERVICE_CONFIG)
     Client.new(address, :this_channel_is_insecure, { "x-auth-token" => token }, config)
   end
-  # <README
 
   # A client with TLS, which sends the token as call credentials. `ca`: PEM, for a private one.
   def self.tls(address, token, ca = nil, config = SERVICE_CONFIG)
@@ -94,5 +98,11 @@ module Jobgate
   def self.retry_delay(error)
     delay = details(error)["RetryInfo"]&.retry_delay
     delay && delay.seconds + delay.nanos / 1e9
+  end
+
+  # The seconds to wait: as the gateway says, a minute at most; else longer with each failure.
+  def self.pause(error, failures)
+    wait = [2**failures / 8.0, 10].min
+    [retry_delay(error) || rand(wait / 2..wait), 60].min
   end
 end

@@ -1,3 +1,4 @@
+// DOCS> Rust, by tonic: `cargo add tonic tonic-prost tonic-types futures-util`
 //! How to call jobgate with tonic. Copy what you need.
 
 use std::{error::Error as _, time::Duration};
@@ -22,7 +23,9 @@ use proto::{
     GetJobRequest, Job, WatchJobRequest, WatchJobResponse, job_service_client::JobServiceClient,
 };
 
-// README> Rust, by tonic: `cargo add tonic tonic-prost tonic-types futures-util`
+/// A watch gives up after so many failures in a row, three minutes or so.
+const MAX_FAILURES: u32 = 20;
+
 /// Sends the token with each call.
 #[derive(Clone, Debug)]
 pub(crate) struct SendToken(MetadataValue<Ascii>);
@@ -51,14 +54,17 @@ impl Client {
     /// The job as it is now. tonic repeats no calls by itself, so this does.
     pub(crate) async fn get(&self, project: &str, job: &str) -> Result<Job, Status> {
         let message = GetJobRequest { project_id: project.into(), job_id: job.into() };
-        let mut waits = [200, 400, 800].into_iter();
+        let mut failures = 0;
         loop {
             let mut request = Request::new(message.clone());
             request.set_timeout(Duration::from_secs(10));
             let answer = self.stub.clone().get_job(request).await;
-            match (answer, waits.next()) {
-                (Err(status), Some(wait)) if may_pass(&status) => pause(&status, wait).await,
-                (answer, _) => return answer.map(Response::into_inner),
+            match answer {
+                Err(status) if may_pass(&status) && failures < 3 => {
+                    failures += 1;
+                    pause(&status, failures).await;
+                }
+                answer => return answer.map(Response::into_inner),
             }
         }
     }
@@ -75,8 +81,8 @@ impl Client {
             job_id: job.into(),
             resume_token: String::new(),
         };
-        let begin = (self.stub.clone(), request, None, 250);
-        stream::try_unfold(begin, async |(mut stub, mut request, mut open, mut wait)| {
+        let begin = (self.stub.clone(), request, None, 0);
+        stream::try_unfold(begin, async |(mut stub, mut request, mut open, mut failures)| {
             loop {
                 let next = match &mut open {
                     Some(stream) => Streaming::message(stream).await,
@@ -91,14 +97,16 @@ impl Client {
                 match next {
                     Ok(Some(response)) => {
                         request.resume_token.clone_from(&response.resume_token);
-                        return Ok(Some((response, (stub, request, open, 250))));
+                        return Ok(Some((response, (stub, request, open, 0))));
                     }
                     Ok(None) => return Ok(None), // The job has ended.
-                    Err(status) if may_pass(&status) => pause(&status, wait).await,
+                    Err(status) if may_pass(&status) && failures + 1 < MAX_FAILURES => {
+                        failures += 1;
+                        pause(&status, failures).await;
+                    }
                     Err(status) => return Err(status),
                 }
                 open = None;
-                wait = (wait * 2).min(10_000);
             }
         })
     }
@@ -115,12 +123,13 @@ fn may_pass(status: &Status) -> bool {
     }
 }
 
-/// Waits as long as the gateway says or, if it does not, about so many milliseconds.
-async fn pause(status: &Status, wait: u64) {
+/// Waits: as long as the gateway says, a minute at most; else longer with each failure.
+async fn pause(status: &Status, failures: u32) {
     let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
-    sleep(told.unwrap_or_else(|| Duration::from_millis(fastrand::u64(wait / 2..wait)))).await;
+    let wait = (125 << failures).min(10_000);
+    let wait = told.unwrap_or_else(|| Duration::from_millis(fastrand::u64(wait / 2..wait)));
+    sleep(wait.min(Duration::from_mins(1))).await;
 }
-// <README
 
 /// An address with TLS. `authority`: PEM, for a private one.
 pub(crate) fn tls(

@@ -1,3 +1,4 @@
+// DOCS> Java, by grpc-java: `grpc-netty-shaded`, `grpc-protobuf` and `grpc-stub` of `io.grpc`
 // How to call jobgate with grpc-java. Copy what you need.
 
 package dev.jobgate.interop;
@@ -53,7 +54,9 @@ final class Snippet {
     return Map.of("methodConfig", List.of(Map.of("name", List.of(name), "retryPolicy", policy)));
   }
 
-  // README> Java, by grpc-java: `grpc-netty-shaded`, `grpc-protobuf` and `grpc-stub` of `io.grpc`
+  /** A watch gives up after so many failures in a row, three minutes or so. */
+  static final int MAX_FAILURES = 20;
+
   /** JobService over a channel. Make one and keep it: a channel connects again by itself. */
   record Client(JobServiceBlockingStub stub) {
     Client(Channel channel, String token) {
@@ -72,26 +75,25 @@ final class Snippet {
      */
     void watch(String project, String job, Predicate<WatchJobResponse> taker) throws Exception {
       var request = WatchJobRequest.newBuilder().setProjectId(project).setJobId(job);
-      long wait = 250;
+      int failures = 0;
       while (true) {
         try (var context = Context.current().withCancellation()) {
           Iterator<WatchJobResponse> responses = context.call(() -> stub.watchJob(request.build()));
           while (responses.hasNext()) {
             WatchJobResponse response = responses.next();
             request.setResumeToken(response.getResumeToken());
-            wait = 250;
+            failures = 0;
             if (!taker.test(response)) {
               return;
             }
           }
           return; // The job has ended.
         } catch (StatusRuntimeException error) {
-          if (error.getStatus().getCode() != Status.Code.UNAVAILABLE) {
+          failures++;
+          if (error.getStatus().getCode() != Status.Code.UNAVAILABLE || failures == MAX_FAILURES) {
             throw error;
           }
-          long pause = ThreadLocalRandom.current().nextLong(wait / 2, wait);
-          Thread.sleep(retryDelay(error).orElse(pause));
-          wait = Math.min(2 * wait, 10_000);
+          Thread.sleep(pause(error, failures));
         }
       }
     }
@@ -123,8 +125,6 @@ final class Snippet {
   static Client plaintext(String address, String token) {
     return new Client(channel(address, InsecureChannelCredentials.create()), token);
   }
-
-  // <README
 
   /** A client with TLS, by a private authority's PEM file. */
   static Client tls(String address, String token, File authority) throws IOException {
@@ -159,5 +159,11 @@ final class Snippet {
     return detail(error, RetryInfo.class)
         .map(RetryInfo::getRetryDelay)
         .map(delay -> delay.getSeconds() * 1000 + delay.getNanos() / 1_000_000);
+  }
+
+  /** The milliseconds to wait: as the gateway says, a minute at most; else longer with each failure. */
+  static long pause(Throwable error, int failures) {
+    long wait = Math.min(125L << failures, 10_000);
+    return Math.min(retryDelay(error).orElse(ThreadLocalRandom.current().nextLong(wait / 2, wait)), 60_000);
   }
 }
