@@ -212,17 +212,30 @@ TOOLS = {
     "grpc-health-probe": Probe(),
     "ghz": Ghz(),
 }
+ONE_METHOD = "calls only what the schema has"
+# Why a tool does not play a scenario; `None` for all of a tool's others.
 ELSE = {
-    Caller: "a command makes one call, as it is in the schema, and keeps nothing",
-    Probe: "asks for health alone",
-    Ghz: "tells the number of calls with each status, and shows no answers",
+    Caller: {
+        "pushback": "repeats no calls",
+        "cancel_after_begin": "cancels nothing before the command itself is ended",
+        "cancel_after_first_response": "cancels nothing before the command itself is ended",
+        "watch_resume": "makes one call and does not take it up again",
+        "gzip": "compresses no requests",
+        "unimplemented_method": ONE_METHOD,
+        "unimplemented_service": ONE_METHOD,
+        "goaway": "keeps no connection for a second call",
+        "soak": "keeps no connection for a second call",
+    },
+    Probe: {None: "asks for health alone"},
+    Ghz: {None: "tells the number of calls with each status, and shows no answers"},
 }
 
 
 def play(tool, name):
     scenario = getattr(tool, name, None)
     if not scenario:
-        return f"unsupported {name}: {ELSE[type(tool)]}"
+        reasons = ELSE[type(tool)]
+        return f"unsupported {name}: {reasons.get(name) or reasons[None]}"
     try:
         scenario()
     except Exception as problem:
