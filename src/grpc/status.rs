@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tonic::{Code, Status, metadata::MetadataMap};
+use tonic::{
+    Code, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::error::Error;
@@ -16,6 +19,9 @@ pub(super) const DOMAIN: &str = "jobgate";
 
 /// The resource type of a job.
 const JOB_TYPE: &str = "jobgate.v1.Job";
+
+/// How a client library is told when to repeat a call (gRFC A6).
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// When to try another replica.
 const DRAINING_RETRY: Duration = Duration::from_millis(500);
@@ -64,7 +70,10 @@ impl From<Error> for Status {
         if let Some(delay) = retry_delay(&error) {
             details.set_retry_info(Some(delay));
             // Client libraries obey this one (gRFC A6), people read the other.
-            metadata.insert("grpc-retry-pushback-ms", millis(delay).into());
+            metadata.insert(PUSHBACK, millis(delay).into());
+        } else if lasts(error.reason()) {
+            // Not at all.
+            metadata.insert(PUSHBACK, MetadataValue::from_static("-1"));
         }
         let code = match &error {
             // Whatever it was: it may pass, and watching again is the thing to do.
@@ -154,6 +163,12 @@ fn answer(error: &Error) -> Option<&Answer> {
         Error::Upstream { error, .. } | Error::WatchGaveUp { error } => error.answer.as_ref(),
         _ => None,
     }
+}
+
+/// Whether a repeat meets the same, and costs as much, although its code is one that libraries are
+/// told to repeat.
+fn lasts(reason: ErrorReason) -> bool {
+    matches!(reason, ErrorReason::UpstreamQuotaExceeded | ErrorReason::UpstreamResponseTooLarge)
 }
 
 fn retry_delay(error: &Error) -> Option<Duration> {

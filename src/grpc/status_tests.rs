@@ -91,6 +91,21 @@ fn what_the_upstream_answered_is_in_the_details() {
 }
 
 #[test]
+fn what_stays_as_it_is_is_not_to_be_repeated_unless_the_upstream_says_when() {
+    for kind in [ErrorKind::QuotaExceeded, ErrorKind::ResponseTooLarge] {
+        let pushback = |delay| {
+            let status = Status::from(upstream(kind, None, delay));
+            let value = status.metadata().get("grpc-retry-pushback-ms").unwrap();
+            value.to_str().unwrap().to_owned()
+        };
+        assert_eq!(pushback(None), "-1");
+        assert_eq!(pushback(Some(Duration::from_mins(1))), "60000");
+    }
+    let throttled = Status::from(upstream(ErrorKind::Throttled, None, None));
+    assert_eq!(throttled.metadata().get("grpc-retry-pushback-ms"), None);
+}
+
+#[test]
 fn a_job_that_is_not_there_is_named() {
     for kind in [ErrorKind::JobNotFound, ErrorKind::JobExpired] {
         let status = Status::from(upstream(kind, None, None));

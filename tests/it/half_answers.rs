@@ -111,5 +111,6 @@ async fn a_job_over_the_cap_is_told_with_the_request_it_was() {
     let (status, sent) = fails(Reply::BytesThenSilence(head)).await;
     assert_eq!(told(&status).1, "UPSTREAM_RESPONSE_TOO_LARGE");
     assert_eq!(status.get_details_request_info().unwrap().request_id, "r1");
+    assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "-1");
     assert_eq!(sent, 1);
 }
