@@ -8,6 +8,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod guard;
+mod header_limit;
 mod overload;
 mod per_caller;
 mod record;
@@ -32,6 +33,7 @@ pub use self::{
     admission::Limits,
     error::Error,
     guard::{Peer, RequestId},
+    header_limit::{HeaderLimit, HeaderLimitLayer, HeldHeaders},
     overload::Overload,
     record::{CallRecord, Upstream as UpstreamRecord},
     refusals::{Refusable, with_details},
@@ -118,6 +120,11 @@ impl Jobs {
             .max_decoding_message_size(MAX_REQUEST)
             .max_encoding_message_size(MAX_MESSAGE);
         InKind(service)
+    }
+
+    /// What keeps a connection from having too many headers held.
+    pub fn header_limit(&self) -> HeaderLimitLayer {
+        HeaderLimitLayer(self.admission.clone())
     }
 
     /// Ends all watches and takes no more; other calls go on.

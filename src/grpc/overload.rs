@@ -16,6 +16,9 @@ pub enum Overload {
     /// The caller has as many calls as he may have.
     #[error("this caller has as many calls as the gateway allows one")]
     CallsOfCaller,
+    /// The connection's calls have as many bytes of headers as they may have.
+    #[error("this connection's calls have as many headers as the gateway allows one")]
+    HeadersOfConnection,
     /// There are as many watches as there may be.
     #[error("this gateway has as many watches as it allows itself")]
     Watches,
@@ -31,7 +34,7 @@ impl Overload {
     /// come back together.
     pub(super) fn retry_delay(self) -> Duration {
         let delay = match self {
-            Self::Calls | Self::CallsOfCaller => Duration::from_secs(1),
+            Self::Calls | Self::CallsOfCaller | Self::HeadersOfConnection => Duration::from_secs(1),
             Self::Watches | Self::WatchesOfCaller => Duration::from_secs(5),
         };
         delay.mul_f64(1.0 + fastrand::f64() / 2.0)
@@ -43,6 +46,7 @@ impl EncodeLabelValue for Overload {
         encoder.write_str(match self {
             Self::Calls => "max_calls",
             Self::CallsOfCaller => "max_calls_per_caller",
+            Self::HeadersOfConnection => "headers_of_connection",
             Self::Watches => "max_watches",
             Self::WatchesOfCaller => "max_watches_per_caller",
         })

@@ -17,6 +17,10 @@ pub fn with_details<B: Default>(response: Response<B>, call: &Refusable) -> Resp
         call.record.failed(error);
         return response;
     }
+    if call.own && is_cut_off(response.headers()) {
+        // Nobody hears it, but it is counted.
+        return tonic::Status::cancelled("the message has no end").into_http();
+    }
     match call.own.then(|| refusal(response.headers())).flatten() {
         Some(error) => call.record.refuse(&error),
         None => response,
@@ -38,6 +42,13 @@ impl Refusable {
         let own = is_of_jobs(request.uri().path());
         Self { own, record: CallRecord::of(request.extensions()) }
     }
+}
+
+/// Whether the caller was gone before all of his message had come. Nothing else ends with this code:
+/// an error of ours has details, and tonic's others have other codes.
+fn is_cut_off(head: &HeaderMap) -> bool {
+    let code = head.get(tonic::Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()));
+    code == Some(Code::Unknown) && !head.contains_key("grpc-status-details-bin")
 }
 
 /// The error in a head that tonic made by itself.

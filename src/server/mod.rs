@@ -138,7 +138,7 @@ pub struct Prepared {
 pub struct Bound {
     grpc: TcpListener,
     grpc_address: SocketAddr,
-    services: Surrounded<Services>,
+    services: Surrounded<grpc::HeaderLimit<Services>>,
     web: Option<Origins>,
     connections: Connections,
     admin: Option<(TcpListener, SocketAddr)>,
@@ -214,7 +214,7 @@ impl Prepared {
     pub async fn bind(self) -> Result<Bound, BindError> {
         let Self { config, mut registry, calls, tls, upstream, jobs, workers } = self;
         let health = Health::new([grpc::SERVICE]);
-        let services = Services::new(&jobs, &health)?;
+        let services = jobs.header_limit().layer(Services::new(&jobs, &health)?);
         let (grpc, grpc_address) = listen(config.listen).await?;
         let admin = match config.admin_listen {
             Some(address) => Some(listen(address).await?),

@@ -246,6 +246,35 @@ async fn who_takes_back_all_his_calls_at_once_is_cut() {
 }
 
 #[tokio::test]
+async fn a_connection_has_no_more_headers_held_than_it_may() {
+    let upstream = Upstream::new([Reply::job()]).await;
+    let gateway = with(&upstream, limits()).await;
+    let mut peer = Http2::new(gateway.address).await;
+    peer.until(SETTINGS).await.unwrap();
+    // 60,000 bytes for each call, and no message.
+    let large = header("x", &"y".repeat(15_000));
+    for call in 0..279 {
+        let stream = 2 * call + 1;
+        let more = |flags| frame(CONTINUATION, flags, stream, &large);
+        let head = frame(HEADERS, 0, stream, &get_job_headers());
+        let call = [head, more(0), more(0), more(0), more(END_HEADERS)].concat();
+        peer.send(&call).await.unwrap();
+    }
+    let refusal = peer.until(HEADERS).await.unwrap();
+    assert_eq!((refusal.stream, refusal.flags), (2 * 278 + 1, END_HEADERS | END_STREAM));
+    assert_eq!(gateway.metric("jobgate_overloads_total{limit=\"headers_of_connection\"}").await, 1);
+    // Other connections have their own.
+    gateway.get().await.unwrap();
+    // Those without a message are no failures of the gateway's.
+    drop(peer);
+    let gone = "rpc_server_call_duration_seconds_count{rpc_system_name=\"grpc\",\
+                rpc_method=\"jobgate.v1.JobService/GetJob\",rpc_status_code=\"CANCELLED\"}";
+    gateway.metric_is(gone, 278).await;
+    upstream.goes_on_with([Reply::job()]);
+    gateway.is_at_rest_and_serves().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_reads_nothing_is_given_up() {
     const INITIAL_WINDOW: u16 = 4;
     const ANY: u32 = (1 << 31) - 1;

@@ -20,7 +20,7 @@ use super::{
     withdrawals::Withdrawals,
 };
 use crate::{
-    grpc::Peer,
+    grpc::{HeldHeaders, Peer},
     server::{
         preface::{self, Preface},
         tls::{self, Tls},
@@ -103,13 +103,14 @@ impl<A: Answers> Life<A> {
         let aged_at = limits.age().map(|age| Instant::now() + age);
         let peer = Peer { address: address.ip(), until: aged_at.map(|at| at + limits.grace) };
         let withdrawals = Withdrawals::default();
-        let calls = withdrawals.clone();
+        let (calls, headers) = (withdrawals.clone(), HeldHeaders::default());
         let services = service_fn(move |request: http::Request<Incoming>| {
             let mut request = request.map(Body::new);
             if let Some(certificate) = &caller.certificate {
                 request.extensions_mut().insert(certificate.clone());
             }
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(headers.clone());
             request.extensions_mut().insert(caller.clone());
             let call = http1::begin(&request, &open);
             let (unanswered, answering) = (calls.begin(), services.clone().call(request));
