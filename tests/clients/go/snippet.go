@@ -34,7 +34,7 @@ const serviceConfig = `{
 	}]
 }`
 
-// maxFailures in a row end a watch, after three minutes or so.
+// maxFailures in a row end a watch, after two minutes or so if the gateway does not say how long.
 const maxFailures = 20
 
 // token is sent with each call.

@@ -32,7 +32,7 @@ const SERVICE_CONFIG = {
   }],
 };
 
-// A watch gives up after so many failures in a row, three minutes or so.
+// A watch gives up after so many failures in a row, two minutes or so if the gateway does not say how long.
 const MAX_FAILURES = 20;
 
 /** JobService over a channel. Make one and keep it: a channel connects again by itself. */

@@ -25,7 +25,7 @@ SERVICE_CONFIG = {
     }],
 }
 
-# A watch gives up after so many failures in a row, three minutes or so.
+# A watch gives up after so many failures in a row, two minutes or so if the gateway does not say how long.
 MAX_FAILURES = 20
 
 

@@ -23,7 +23,7 @@ use proto::{
     GetJobRequest, Job, WatchJobRequest, WatchJobResponse, job_service_client::JobServiceClient,
 };
 
-/// A watch gives up after so many failures in a row, three minutes or so.
+/// A watch gives up after so many failures in a row, two minutes or so if the gateway does not say how long.
 const MAX_FAILURES: u32 = 20;
 
 /// Sends the token with each call.

@@ -54,7 +54,7 @@ final class Snippet {
     return Map.of("methodConfig", List.of(Map.of("name", List.of(name), "retryPolicy", policy)));
   }
 
-  /** A watch gives up after so many failures in a row, three minutes or so. */
+  /** A watch gives up after so many failures in a row, two minutes or so if the gateway does not say how long. */
   static final int MAX_FAILURES = 20;
 
   /** JobService over a channel. Make one and keep it: a channel connects again by itself. */
