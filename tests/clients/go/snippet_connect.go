@@ -1,5 +1,6 @@
 // DOCS> Go, by connect-go in its gRPC mode: `go get connectrpc.com/connect`
-// How to call jobgate with connect-go, which speaks gRPC as well. Copy what you need.
+// How to call jobgate with connect-go, which speaks gRPC as well. Copy what you need, and
+// maxFailures and pause of snippet.go.
 
 package main
 
@@ -96,7 +97,7 @@ func (c *ConnectClient) Watch(
 				}
 			}
 			failures++
-			if connect.CodeOf(err) != connect.CodeUnavailable || failures == maxFailures {
+			if !passes(ctx, err) || failures == maxFailures {
 				yield(nil, err)
 				return
 			}
@@ -106,6 +107,19 @@ func (c *ConnectClient) Watch(
 			case <-ctx.Done(): // The next try says so.
 			}
 		}
+	}
+}
+
+// passes says whether another try may do better: the gateway says so, or the connection broke, which
+// connect-go tells as one of the others.
+func passes(ctx context.Context, err error) bool {
+	switch connect.CodeOf(err) {
+	case connect.CodeUnavailable:
+		return true
+	case connect.CodeInternal, connect.CodeUnknown:
+		return ctx.Err() == nil && !connect.IsWireError(err)
+	default:
+		return false
 	}
 }
 

@@ -1,4 +1,4 @@
-// DOCS> Rust, by tonic: `cargo add tonic tonic-prost tonic-types futures-util`
+// DOCS> Rust, by tonic: `cargo add tonic --features tls-aws-lc,tls-native-roots`, `cargo add tonic-prost tonic-types prost prost-types futures-util fastrand`, `cargo add tokio --features time`, `cargo add --build tonic-prost-build`
 //! How to call jobgate with tonic. Copy what you need.
 
 use std::{error::Error as _, time::Duration};
@@ -117,8 +117,8 @@ fn may_pass(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable => true,
         Code::ResourceExhausted => status.get_details_retry_info().is_some(),
-        // What tonic had not sent yet when its connection was told to go.
-        Code::Cancelled => status.source().is_some() && !deadline_passed(status),
+        // What tonic says by itself: the connection broke, or was told to go before the call was sent.
+        Code::Cancelled | Code::Unknown => status.source().is_some() && !deadline_passed(status),
         _ => false,
     }
 }
