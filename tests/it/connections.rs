@@ -275,6 +275,36 @@ async fn a_connection_has_no_more_headers_held_than_it_may() {
 }
 
 #[tokio::test]
+async fn a_watch_that_is_taken_back_in_the_breath_it_was_begun_in_leaves_nothing() {
+    let upstream = Upstream::new([Reply::job()]).await;
+    let gateway = with(&upstream, limits()).await;
+    let mut peer = Http2::new(gateway.address).await;
+    peer.until(SETTINGS).await.unwrap();
+    let path = header(":path", "/jobgate.v1.JobService/WatchJob");
+    let headers = get_job_headers();
+    let of_get_job = header(":path", "/jobgate.v1.JobService/GetJob");
+    let at = headers.windows(of_get_job.len()).position(|part| part == of_get_job).unwrap();
+    let headers = [&headers[..at], &path, &headers[at + of_get_job.len()..]].concat();
+    for stream in (1..40).step_by(2) {
+        let watch = [
+            frame(HEADERS, END_HEADERS, stream, &headers),
+            frame(DATA, END_STREAM, stream, GET_JOB_MESSAGE),
+            frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()),
+        ];
+        peer.send(&watch.concat()).await.unwrap();
+        // Answered when all before it has been looked at.
+        peer.send(&frame(PING, 0, 0, &[0; 8])).await.unwrap();
+        while peer.next().await.unwrap().kind != PING {}
+    }
+    gateway.metric_is("jobgate_streams", 0).await;
+    gateway.metric_is("jobgate_watchers", 0).await;
+    peer.call(101).await;
+    assert_eq!(peer.until(DATA).await.unwrap().stream, 101);
+    drop(peer);
+    gateway.is_at_rest_and_serves().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_reads_nothing_is_given_up() {
     const INITIAL_WINDOW: u16 = 4;
     const ANY: u32 = (1 << 31) - 1;
