@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).parent
 # Only a fault reaches it.
 LIMIT = 300
 
-# After these, nothing may be left of a watch.
+# Of these, nothing may be left at the gateway once the program has ended.
 WATCHES = ["deadline", "cancel_after_begin", "cancel_after_first_response", "watch_to_end", "watch_resume"]
 
 LINE = re.compile(r"(ok|failed|unsupported) (\w+)(?:: (.*))?")
