@@ -1,6 +1,6 @@
 //! Durations on the command line: `250ms`, `30s`, `1h 30m`.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use jiff::fmt::friendly::SpanParser;
 
@@ -18,6 +18,10 @@ pub(crate) enum DurationError {
     TooLong,
 }
 
+/// A duration, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrOff(pub(crate) Option<Duration>);
+
 /// A value parser for clap: a positive duration with units from nanoseconds to hours.
 pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
     let signed = SpanParser::new().parse_duration(text).map_err(|_| DurationError::Unreadable)?;
@@ -28,6 +32,16 @@ pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
         .ok()
         .filter(|duration| *duration <= LONGEST)
         .ok_or(DurationError::TooLong)
+}
+
+// === impl OrOff ===
+
+impl FromStr for OrOff {
+    type Err = DurationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Self(None)) } else { parse(text).map(Some).map(Self) }
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +73,18 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn some_may_be_off() {
+        for (text, expected) in [
+            ("off", Ok(OrOff(None))),
+            ("5s", Ok(OrOff(Some(Duration::from_secs(5))))),
+            ("0s", Err(DurationError::NotPositive)),
+            ("none", Err(DurationError::Unreadable)),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
         }
     }
 }

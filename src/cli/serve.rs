@@ -41,7 +41,7 @@ impl Serve {
         // Whole, so that no flag is forgotten.
         let Self { gateway, workers, telemetry } = self;
         // Until the end, which it tells of.
-        let (_log, traces) = telemetry.start_log(console)?;
+        let (_log, collector) = telemetry.start_log(console)?;
         let workers = workers.or_else(|| thread::available_parallelism().ok());
         let config = gateway.config(workers.unwrap_or(NonZeroUsize::MIN))?;
         let reload = config.reload.clone();
@@ -51,9 +51,12 @@ impl Serve {
         let outcome = runtime.block_on(async {
             // From the start: by itself the signal would end the process.
             let hangups = signals::Hangups::listen()?;
-            let export = traces.start()?;
+            let mut export = collector.start()?;
             let tracer = export.as_ref().map_or_else(Tracer::default, Export::tracer);
             let bound = server::bind(server::Config { tracer, ..config }).await?;
+            if let Some(export) = &mut export {
+                export.send_metrics(bound.metrics());
+            }
             let stopped = |stop| async {
                 let _: Result<(), _> = { stop as tokio::sync::oneshot::Receiver<()> }.await;
             };

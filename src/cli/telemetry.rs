@@ -1,6 +1,6 @@
-//! The options for what a server tells of itself: its log and its traces.
+//! The options for what a server tells of itself: its log, its traces and its metrics.
 
-use std::env;
+use std::{env, str::FromStr, time::Duration};
 
 use clap::ValueEnum;
 use jobgate::{
@@ -10,11 +10,15 @@ use jobgate::{
 
 use super::{
     console::Console,
+    duration::{DurationError, OrOff},
     error::{Error, UsageError},
 };
 
 /// The variable by which OpenTelemetry's own libraries know the collector.
 const STANDARD_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// Metrics are sent as often as this at most: all are sent each time.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a server tells of itself.
 #[derive(Debug, clap::Args)]
@@ -27,7 +31,7 @@ pub(super) struct TelemetryArgs {
     #[arg(long, env = "JOBGATE_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     log_level: Level,
 
-    /// Where traces are sent, by OTLP over gRPC, such as http://localhost:4317; else
+    /// Where traces and metrics are sent, by OTLP over gRPC, such as http://localhost:4317; else
     /// OTEL_EXPORTER_OTLP_ENDPOINT; else nowhere
     #[arg(long, env = "JOBGATE_OTLP_ENDPOINT", value_name = "URL", value_parser = BaseUrl::parse)]
     otlp_endpoint: Option<BaseUrl>,
@@ -36,11 +40,34 @@ pub(super) struct TelemetryArgs {
     /// those whose caller is
     #[arg(long, env = "JOBGATE_TRACE_SAMPLE", value_name = "RATIO", default_value = "1")]
     trace_sample: Share,
+
+    /// How often metrics are sent to the collector of traces as well, such as 60s; `off` for never:
+    /// they can be scraped at the admin port
+    #[arg(
+        long,
+        env = "JOBGATE_OTLP_METRICS_INTERVAL",
+        value_name = "DURATION",
+        default_value = "off"
+    )]
+    otlp_metrics_interval: Interval,
 }
 
-/// Where traces go, if anywhere.
+/// Where traces and metrics go, if anywhere.
 #[derive(Debug)]
-pub(super) struct Traces(Option<ExportConfig>);
+pub(super) struct Collector(Option<ExportConfig>);
+
+/// A time between sendings, or `off`.
+#[derive(Clone, Copy, Debug)]
+struct Interval(Option<Duration>);
+
+/// A text that is no [`Interval`].
+#[derive(Debug, thiserror::Error)]
+enum InvalidInterval {
+    #[error(transparent)]
+    Duration(#[from] DurationError),
+    #[error("must be a second at least")]
+    TooShort,
+}
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
@@ -59,10 +86,11 @@ enum Level {
 // === impl TelemetryArgs ===
 
 impl TelemetryArgs {
-    /// Starts the log. Traces need a runtime, and come later.
-    pub(super) fn start_log(self, console: Console) -> Result<(Log, Traces), Error> {
+    /// Starts the log. The way to a collector needs a runtime, and comes later.
+    pub(super) fn start_log(self, console: Console) -> Result<(Log, Collector), Error> {
         // Whole, so that no flag is forgotten.
-        let Self { log_format, log_level, otlp_endpoint, trace_sample } = self;
+        let Self { log_format, log_level, otlp_endpoint, trace_sample, otlp_metrics_interval } =
+            self;
         let format = match log_format {
             Format::Text => LogFormat::Text,
             Format::Json => LogFormat::Json,
@@ -78,10 +106,14 @@ impl TelemetryArgs {
             Some(endpoint) => Some(endpoint),
             None => standard_endpoint()?,
         };
+        let Interval(metrics_every) = otlp_metrics_interval;
+        if metrics_every.is_some() && endpoint.is_none() {
+            let (what, flags) = ("--otlp-metrics-interval", "--otlp-endpoint");
+            return Err(UsageError::Needs { what, flags }.into());
+        }
         let endpoint = endpoint.map(|endpoint| endpoint.as_str().to_owned());
-        let traces =
-            Traces(endpoint.map(|endpoint| ExportConfig { endpoint, share: trace_sample }));
-        Ok((log, traces))
+        let config = |endpoint| ExportConfig { endpoint, share: trace_sample, metrics_every };
+        Ok((log, Collector(endpoint.map(config))))
     }
 }
 
@@ -95,9 +127,23 @@ fn standard_endpoint() -> Result<Option<BaseUrl>, UsageError> {
     url.map(Some).map_err(|invalid| problem(invalid.to_string()))
 }
 
-// === impl Traces ===
+// === impl Interval ===
 
-impl Traces {
+impl FromStr for Interval {
+    type Err = InvalidInterval;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let OrOff(interval) = text.parse()?;
+        if interval.is_some_and(|interval| interval < SHORTEST_INTERVAL) {
+            return Err(InvalidInterval::TooShort);
+        }
+        Ok(Self(interval))
+    }
+}
+
+// === impl Collector ===
+
+impl Collector {
     /// Begins to send traces, if they go anywhere. Called within the server's runtime.
     pub(super) fn start(self) -> Result<Option<Export>, Error> {
         self.0.map(|config| Export::start(&config)).transpose().map_err(Error::Export)

@@ -10,8 +10,7 @@ use tonic::service::Routes;
 use super::health::Health;
 use crate::telemetry::{self, Format};
 
-pub(super) fn routes(health: &Health, registry: Registry) -> Router {
-    let registry = Arc::new(registry);
+pub(super) fn routes(health: &Health, registry: Arc<Registry>) -> Router {
     let ready = health.clone();
     Routes::new(health.service())
         .into_axum_router()

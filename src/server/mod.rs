@@ -16,7 +16,7 @@ pub mod ui;
 pub mod web;
 mod workers;
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use prometheus_client::registry::Registry;
@@ -148,6 +148,7 @@ pub struct Bound {
     health: Health,
     upstream: Upstream,
     jobs: grpc::Jobs,
+    registry: Arc<Registry>,
 }
 
 /// Reads all files and sets up all but the sockets. With credentials of its own, the gateway begins
@@ -230,6 +231,8 @@ impl Prepared {
             .map(|ui| ui::routes(ui, config.web.as_ref(), grpc_address.port(), tls.is_some()));
         let connections = Connections::new(protocol, tls, config.connections, Some(workers));
         connections.register(&mut registry);
+        let registry = Arc::new(registry);
+        let admin_routes = admin::routes(&health, Arc::clone(&registry));
         Ok(Bound {
             grpc,
             grpc_address,
@@ -237,12 +240,13 @@ impl Prepared {
             web: config.web,
             connections,
             admin,
-            admin_routes: admin::routes(&health, registry).merge(page.unwrap_or_default()),
+            admin_routes: admin_routes.merge(page.unwrap_or_default()),
             drain_delay: config.drain_delay,
             drain_timeout: config.drain_timeout,
             health,
             upstream,
             jobs,
+            registry,
         })
     }
 }
@@ -268,6 +272,11 @@ impl Bound {
     /// Where the admin services are served.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|(_, address)| *address)
+    }
+
+    /// All that is counted.
+    pub fn metrics(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
     }
 
     /// Serves until `shutdown` is done, then drains for at most delay and timeout together.

@@ -1,27 +1,30 @@
-//! Traces on their way out: OTLP over gRPC, to a collector.
+//! Traces and metrics on their way out: OTLP over gRPC, to a collector.
 
-use std::{env, str::FromStr, time::Duration};
+use std::{env, str::FromStr, sync::Arc, time::Duration};
 
 use http::uri::Scheme;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithTonicConfig as _};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
-use tonic::transport::{self, ClientTlsConfig, Endpoint};
+use prometheus_client::registry::Registry;
+use tonic::transport::{self, Channel, ClientTlsConfig, Endpoint};
 
-use super::{Tracer, sampling::Sampling};
+use super::{Tracer, metrics::Sending, sampling::Sampling};
 
 /// The time for a connection to the collector.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the end of the program waits for the last spans to be taken.
+/// How long the end of the program waits for the last spans to be taken, and the last metrics.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where spans go, and how many.
+/// Where spans and metrics go, and how many.
 #[derive(Clone, Debug)]
 pub struct ExportConfig {
     /// The collector, as `http://HOST:PORT` or `https://..`.
     pub endpoint: String,
     /// How many of the calls that nobody has decided on are recorded.
     pub share: Share,
+    /// How often metrics are sent; `None` for never.
+    pub metrics_every: Option<Duration>,
 }
 
 /// A share of all: from 0, none, to 1, all.
@@ -33,31 +36,37 @@ pub struct Share(f64);
 #[error("not a number from 0 to 1")]
 pub struct InvalidShare;
 
-/// Traces can't be sent.
+/// Nothing can be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The collector's address can't be used.
-    #[error("can't set up the way to the collector of traces")]
+    #[error("can't set up the way to the collector")]
     Endpoint(#[source] transport::Error),
     /// A variable of OpenTelemetry's can't be used.
     #[error("can't set up the export of traces")]
     Exporter(#[source] ExporterBuildError),
 }
 
-/// Sends spans from a thread of its own, in batches. What can't be sent is dropped.
+/// Sends spans from a thread of its own, in batches, and metrics from a task. What can't be sent is
+/// dropped.
 #[derive(Debug)]
-pub struct Export(SdkTracerProvider);
+pub struct Export {
+    provider: SdkTracerProvider,
+    channel: Channel,
+    metrics_every: Option<Duration>,
+    metrics: Option<Sending>,
+}
 
 // === impl Export ===
 
 impl Export {
-    /// Begins to send. Called within a runtime, which the connection lives in.
+    /// Begins to send traces. Called within a runtime, which the connection lives in.
     ///
     /// The batches, and headers for the collector, can be set by the standard variables
     /// `OTEL_BSP_..` and `OTEL_EXPORTER_OTLP_HEADERS`, the service's name and attributes by
     /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
     pub fn start(config: &ExportConfig) -> Result<Self, ExportError> {
-        let ExportConfig { endpoint, share: Share(share) } = config;
+        let ExportConfig { endpoint, share: Share(share), metrics_every } = config;
         let endpoint = Endpoint::from_shared(endpoint.clone()).and_then(|endpoint| {
             // Without it nothing is asked of the system's certificates, of which there may be none.
             let tls = endpoint.uri().scheme() == Some(&Scheme::HTTPS);
@@ -71,7 +80,7 @@ impl Export {
         let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy();
         let exporter = SpanExporter::builder()
             .with_tonic()
-            .with_channel(channel)
+            .with_channel(channel.clone())
             .build()
             .map_err(ExportError::Exporter)?;
         let provider = SdkTracerProvider::builder()
@@ -79,19 +88,29 @@ impl Export {
             .with_sampler(Sampling::new(*share))
             .with_resource(resource())
             .build();
-        Ok(Self(provider))
+        Ok(Self { provider, channel, metrics_every: *metrics_every, metrics: None })
+    }
+
+    /// Begins to send these metrics, if that is asked for.
+    pub fn send_metrics(&mut self, registry: Arc<Registry>) {
+        let start = |every| Sending::start(self.channel.clone(), &resource(), registry, every);
+        self.metrics = self.metrics_every.map(start);
     }
 
     /// What spans are begun with.
     pub fn tracer(&self) -> Tracer {
-        Tracer::new(&self.0)
+        Tracer::new(&self.provider)
     }
 
     /// Sends what is left, within a limit, and nothing more.
     pub async fn finish(self) {
-        let finishing = move || self.0.shutdown_with_timeout(FLUSH_TIMEOUT);
+        let finishing = move || self.provider.shutdown_with_timeout(FLUSH_TIMEOUT);
         // It blocks, and the connection needs the runtime to go on.
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(finishing).await {
+        let traces = tokio::task::spawn_blocking(finishing);
+        if let Some(metrics) = self.metrics {
+            metrics.finish(FLUSH_TIMEOUT).await;
+        }
+        if let Ok(Err(error)) = traces.await {
             tracing::warn!(%error, "the last traces may not have been sent");
         }
     }

@@ -1,4 +1,4 @@
-//! What the program tells of itself: log and traces, and what all its metrics have in common.
+//! What the program tells of itself: log, traces and metrics.
 //!
 //! What is counted is the business of those who count: each room registers its own metrics.
 
@@ -7,6 +7,8 @@ mod export;
 mod exposition;
 mod line;
 mod log;
+mod metrics;
+mod otlp;
 #[cfg(target_os = "linux")]
 mod process;
 mod runtime;

@@ -20,6 +20,7 @@ mod history;
 mod limits;
 mod logs;
 mod metrics;
+mod metrics_by_otlp;
 mod own_credentials;
 mod program;
 mod reflection;

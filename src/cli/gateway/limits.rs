@@ -2,14 +2,13 @@
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
-    str::FromStr,
     time::Duration,
 };
 
 use clap::Args;
 use jobgate::{grpc, server::ConnectionLimits};
 
-use crate::cli::duration::{self, DurationError};
+use crate::cli::duration::{self, OrOff};
 
 /// How many calls and connections there may be, and for how long.
 #[derive(Args, Debug)]
@@ -46,12 +45,12 @@ pub(super) struct LimitArgs {
 
     /// How long a connection may be without calls; `off` for as long as it likes
     #[arg(long, env = "JOBGATE_CONNECTION_IDLE", value_name = "DURATION", default_value = "15m")]
-    connection_idle: Limit,
+    connection_idle: OrOff,
 
     /// How long a connection takes calls, a tenth more or less, so that clients spread over new
     /// replicas; `off` for as long as it likes
     #[arg(long, env = "JOBGATE_CONNECTION_MAX_AGE", value_name = "DURATION", default_value = "1h")]
-    connection_max_age: Limit,
+    connection_max_age: OrOff,
 
     /// How long calls and watches may go on after that
     #[arg(
@@ -63,10 +62,6 @@ pub(super) struct LimitArgs {
     )]
     connection_grace: Duration,
 }
-
-/// A duration, or `off`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limit(pub(super) Option<Duration>);
 
 // === impl LimitArgs ===
 
@@ -80,8 +75,8 @@ impl LimitArgs {
             max_watches_per_caller,
             max_connections,
             max_streams,
-            connection_idle: Limit(idle),
-            connection_max_age: Limit(max_age),
+            connection_idle: OrOff(idle),
+            connection_max_age: OrOff(max_age),
             connection_grace,
         } = self;
         let calls = grpc::Limits {
@@ -99,32 +94,5 @@ impl LimitArgs {
             ..ConnectionLimits::default()
         };
         (calls, connections)
-    }
-}
-
-// === impl Limit ===
-
-impl FromStr for Limit {
-    type Err = DurationError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "off" { Ok(Self(None)) } else { duration::parse(text).map(Some).map(Self) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_is_a_duration_or_off() {
-        for (text, expected) in [
-            ("off", Ok(Limit(None))),
-            ("5s", Ok(Limit(Some(Duration::from_secs(5))))),
-            ("0s", Err(DurationError::NotPositive)),
-            ("none", Err(DurationError::Unreadable)),
-        ] {
-            assert_eq!(text.parse(), expected, "{text}");
-        }
     }
 }

@@ -13,14 +13,13 @@ use jobgate::{files::Reloads, grpc, server, telemetry::Tracer};
 
 pub(crate) use self::credentials::SECRET_VARIABLES;
 use self::{
-    credentials::CredentialArgs,
-    inbound::InboundArgs,
-    limits::{Limit, LimitArgs},
-    upstream::UpstreamArgs,
-    watch::WatchArgs,
-    web::WebArgs,
+    credentials::CredentialArgs, inbound::InboundArgs, limits::LimitArgs, upstream::UpstreamArgs,
+    watch::WatchArgs, web::WebArgs,
 };
-use super::{duration, error::UsageError};
+use super::{
+    duration::{self, OrOff},
+    error::UsageError,
+};
 
 /// A gateway.
 #[derive(Debug, clap::Args)]
@@ -67,7 +66,7 @@ pub(crate) struct Gateway {
     /// How long calls are still taken after SIGTERM or Ctrl-C, with health saying NOT_SERVING: until
     /// all who send calls here have heard of it; `off` for no such time
     #[arg(long, env = "JOBGATE_DRAIN_DELAY", value_name = "DURATION", default_value = "5s")]
-    drain_delay: Limit,
+    drain_delay: OrOff,
 
     /// How long running calls may take to finish after that
     #[arg(
@@ -117,7 +116,7 @@ impl Gateway {
             credentials,
             reload_interval,
             timeout,
-            drain_delay: Limit(drain_delay),
+            drain_delay: OrOff(drain_delay),
             drain_timeout,
             limits,
             watch,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sends the gateway's traces to a real OpenTelemetry Collector, and reads what it prints of them.
+# Sends the gateway's traces and metrics to a real OpenTelemetry Collector, and reads what it prints of them.
 # Needs go 1.26, python3 with venv and a built binary. Builds the collector once, in about a minute.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

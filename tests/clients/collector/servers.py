@@ -96,7 +96,10 @@ class Collector(Process):
             "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": self.address}}}},
             "exporters": {"debug": {"verbosity": "detailed"}},
             "service": {
-                "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["debug"]}},
+                "pipelines": {
+                    signal: {"receivers": ["otlp"], "exporters": ["debug"]}
+                    for signal in ("traces", "metrics")
+                },
                 "telemetry": {"metrics": {"level": "none"}},
             },
         }))
@@ -105,8 +108,17 @@ class Collector(Process):
 
     def spans(self):
         """The spans that it has printed."""
-        pieces = re.split(r"^Span #\d+$", self.text(), flags=re.M)[1:]
-        return [Span(piece) for piece in pieces]
+        return [Span(piece) for piece in re.split(r"^Span #\d+$", self.printed("Traces"), flags=re.M)[1:]]
+
+    def metrics(self):
+        """The metrics that it has printed."""
+        pieces = re.split(r"^Metric #\d+$", self.printed("Metrics"), flags=re.M)[1:]
+        return [Metric(piece) for piece in pieces]
+
+    def printed(self, kind):
+        """What it has printed of one kind."""
+        parts = re.split(r"^\S.*\tinfo\t(\w+)\t.*$", self.text(), flags=re.M)
+        return "".join(text for found, text in zip(parts[1::2], parts[2::2]) if found == kind)
 
 
 class Span:
@@ -123,12 +135,32 @@ class Span:
         return f"{self.name} {self.trace} {self.parent} {self.id} {self.links} {self.attributes}"
 
 
-def serve(folder, upstream, collector):
-    """A gateway; returns its address as well."""
+class Metric:
+    """A metric, as the collector prints it."""
+
+    def __init__(self, text):
+        field = lambda name: re.search(rf"^\s+-> {name}:(.*)$", text, re.M)[1].strip()
+        self.name, self.unit, self.kind = field("Name"), field("Unit"), field("DataType")
+        self.grows = "IsMonotonic: true" in text
+        points = re.split(r"^\w*DataPoints #\d+$", text, flags=re.M)[1:]
+        self.points = [
+            (dict(re.findall(r"^\s+-> ([\w.]+): (\w+\(.*\))$", point, re.M)),
+             dict(re.findall(r"^(Value|Count|Sum): (\S+)$", point, re.M)))
+            for point in points
+        ]
+
+    def in_prometheus(self):
+        """Its name there, by the rule of OpenTelemetry's specification."""
+        unit = {"s": "_seconds", "By": "_bytes", "": ""}[self.unit]
+        return self.name.replace(".", "_") + unit + ("_total" if self.grows else "")
+
+
+def serve(folder, upstream, collector, *more):
+    """A gateway; returns its addresses as well."""
     server = Process(
         folder, "serve", BIN, "serve", "--upstream", upstream.url, "--listen", "127.0.0.1:0",
-        "--admin-listen", "off", "--log-format", "json", "--poll-min", "50ms",
-        "--poll-max", "50ms", "--otlp-endpoint", f"http://{collector.address}",
+        "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--poll-min", "50ms",
+        "--poll-max", "50ms", "--otlp-endpoint", f"http://{collector.address}", *more,
     )
     line = json.loads(server.said(r'\{.*"serving".*\}')[0])
-    return server, line["grpc"]
+    return server, line["grpc"], line["admin"]

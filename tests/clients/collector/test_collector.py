@@ -1,8 +1,9 @@
-"""The gateway's traces, as a real OpenTelemetry Collector understands them."""
+"""The gateway's traces and metrics, as a real OpenTelemetry Collector understands them."""
 
 import json
 import tempfile
 import unittest
+import urllib.request
 
 import grpc
 
@@ -29,7 +30,7 @@ class Traces(unittest.TestCase):
         cls.addClassCleanup(upstream.stop)
         collector = Collector(folder.name)
         cls.addClassCleanup(collector.stop)
-        gateway, address = serve(folder.name, upstream, collector)
+        gateway, address, _ = serve(folder.name, upstream, collector)
         cls.addClassCleanup(gateway.stop)
         with grpc.insecure_channel(address) as channel:
             stub = jobs_pb2_grpc.JobServiceStub(channel)
@@ -98,6 +99,59 @@ class Traces(unittest.TestCase):
 
     def test_no_token_is_in_a_span(self):
         self.assertNotIn("token", repr(self.spans))
+
+
+class Metrics(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        """One call, a scrape, and the end of the gateway, which sends its metrics for the last time."""
+        folder = tempfile.TemporaryDirectory(prefix="collector-")
+        cls.addClassCleanup(folder.cleanup)
+        upstream = Upstream()
+        cls.addClassCleanup(upstream.stop)
+        collector = Collector(folder.name)
+        cls.addClassCleanup(collector.stop)
+        more = ("--otlp-metrics-interval", "1h")
+        gateway, address, admin = serve(folder.name, upstream, collector, *more)
+        cls.addClassCleanup(gateway.stop)
+        with grpc.insecure_channel(address) as channel:
+            stub = jobs_pb2_grpc.JobServiceStub(channel)
+            job = jobs_pb2.GetJobRequest(project_id="p", job_id="j")
+            stub.GetJob(job, metadata=metadata(OF_GET), timeout=60)
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(f"http://{admin}/metrics") as scraped:
+            cls.scraped = scraped.read().decode()
+        assert gateway.stop() == 0, gateway.text()
+        until(collector.metrics, "metrics")
+        cls.metrics = {metric.in_prometheus(): metric for metric in collector.metrics()}
+
+    def test_they_are_those_of_a_scrape(self):
+        described = [line.split(" ") for line in self.scraped.splitlines() if line.startswith("# TYPE")]
+        samples = {line.split("{")[0].split(" ")[0] for line in self.scraped.splitlines() if line[0] != "#"}
+        there = {
+            name for _, _, name, kind in described
+            # Of some there is nothing yet.
+            if (f"{name}_count" if kind == "histogram" else name) in samples
+        }
+        self.assertGreater(len(there), 20)
+        self.assertEqual(set(self.metrics), there)
+        kinds = {"histogram": ("Histogram", False), "counter": ("Sum", True), "gauge": ("Gauge", False)}
+        for _, _, name, kind in described:
+            if metric := self.metrics.get(name):
+                self.assertEqual((metric.kind, metric.grows), kinds[kind], name)
+
+    def test_names_are_those_of_the_conventions(self):
+        requests = self.metrics["http_client_request_duration_seconds"]
+        self.assertEqual(requests.name, "http.client.request.duration")
+        (attributes, values), = (point for point in requests.points if point[1]["Count"] != "0")
+        self.assertEqual(values["Count"], "1")
+        self.assertEqual(attributes["http.response.status_code"], "Int(200)")
+        self.assertEqual(attributes["http.request.method"], "Str(GET)")
+        calls = self.metrics["rpc_server_call_duration_seconds"]
+        (attributes, values), = (point for point in calls.points if point[1]["Count"] != "0")
+        self.assertEqual(calls.name, "rpc.server.call.duration")
+        self.assertEqual(attributes["rpc.method"], f"Str({GET})")
+        self.assertEqual(attributes["rpc.status_code"], "Str(OK)")
 
 
 if __name__ == "__main__":

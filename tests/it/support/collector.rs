@@ -1,24 +1,50 @@
-//! A collector of traces, which keeps what it gets.
+//! A collector, which keeps what it gets.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use jobgate::telemetry::{Export, ExportConfig};
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
+    collector::{
+        metrics::v1::{
+            ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+            metrics_service_server::{MetricsService, MetricsServiceServer},
+        },
+        trace::v1::{
+            ExportTraceServiceRequest, ExportTraceServiceResponse,
+            trace_service_server::{TraceService, TraceServiceServer},
+        },
     },
     common::v1::any_value,
+    metrics::v1::Metric,
     trace::v1::{Span, span::SpanKind},
 };
 use tokio::{net::TcpListener, sync::watch};
-use tonic::{Request, Response, Status, service::Routes};
+use tonic::{Request, Response, Status, metadata::MetadataMap, service::Routes};
 
 /// The collector. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
     spans: Arc<watch::Sender<Vec<Seen>>>,
+    metrics: Arc<watch::Sender<Vec<MetricsSeen>>>,
+    rejects: Arc<AtomicI64>,
+}
+
+/// Metrics as they arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct MetricsSeen {
+    pub(crate) headers: MetadataMap,
+    pub(crate) resource: HashMap<String, String>,
+    /// By name.
+    pub(crate) metrics: HashMap<String, Metric>,
 }
 
 /// A span as it arrived.
@@ -43,16 +69,23 @@ impl Collector {
     pub(crate) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let collector = Self { address, spans: Arc::default() };
-        let routes = Routes::new(TraceServiceServer::new(collector.clone())).into_axum_router();
-        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let collector = Self {
+            address,
+            spans: Arc::default(),
+            metrics: Arc::default(),
+            rejects: Arc::default(),
+        };
+        let routes = Routes::new(TraceServiceServer::new(collector.clone()))
+            .add_service(MetricsServiceServer::new(collector.clone()));
+        tokio::spawn(async move { axum::serve(listener, routes.into_axum_router()).await });
         collector
     }
 
     /// The export of a gateway in this process.
     pub(crate) fn export(&self, share: &str) -> Export {
         let endpoint = format!("http://{}", self.address);
-        Export::start(&ExportConfig { endpoint, share: share.parse().unwrap() }).unwrap()
+        let share = share.parse().unwrap();
+        Export::start(&ExportConfig { endpoint, share, metrics_every: None }).unwrap()
     }
 
     pub(crate) fn all(&self) -> Vec<Seen> {
@@ -66,6 +99,19 @@ impl Collector {
 
     pub(crate) fn count(&self) -> usize {
         self.spans.borrow().len()
+    }
+
+    /// All that was told of metrics so far, at least so many times. The limit is for what never comes.
+    pub(crate) async fn metrics(&self, count: usize) -> Vec<MetricsSeen> {
+        let mut metrics = self.metrics.subscribe();
+        let told = metrics.wait_for(|told| told.len() >= count);
+        let told = tokio::time::timeout(Duration::from_mins(1), told).await;
+        told.unwrap().unwrap().clone()
+    }
+
+    /// From now on, so many values of each request are not good enough.
+    pub(crate) fn reject(&self, values: i64) {
+        self.rejects.store(values, Ordering::Relaxed);
     }
 }
 
@@ -87,6 +133,32 @@ impl TraceService for Collector {
     }
 }
 
+#[tonic::async_trait]
+impl MetricsService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let headers = request.metadata().clone();
+        let told = request.into_inner().resource_metrics.remove(0);
+        let metrics = told.scope_metrics.into_iter().flat_map(|scope| scope.metrics);
+        self.metrics.send_modify(|seen| {
+            seen.push(MetricsSeen {
+                headers,
+                resource: attributes(told.resource.unwrap_or_default().attributes),
+                metrics: metrics.map(|metric| (metric.name.clone(), metric)).collect(),
+            });
+        });
+        let rejected = self.rejects.load(Ordering::Relaxed);
+        let partly = ExportMetricsPartialSuccess {
+            rejected_data_points: rejected,
+            error_message: "too old".to_owned(),
+        };
+        let partial_success = (rejected > 0).then_some(partly);
+        Ok(Response::new(ExportMetricsServiceResponse { partial_success }))
+    }
+}
+
 // === impl Seen ===
 
 impl Seen {
@@ -104,7 +176,7 @@ impl Seen {
     }
 }
 
-fn attributes(
+pub(crate) fn attributes(
     pairs: Vec<opentelemetry_proto::tonic::common::v1::KeyValue>,
 ) -> HashMap<String, String> {
     let text = |value| match value {
