@@ -86,14 +86,12 @@ class Gateway(Process):
             found = re.search(rf"^{re.escape(name)} (\S+)$", answer.read().decode(), re.M)
         return float(found[1]) if found else 0
 
-    def falls_to_zero(self, gauge):
-        """Whether a gauge is zero, within ten seconds."""
+    def left(self, gauge):
+        """A gauge's value once it is 0, or what it still is after ten seconds."""
         until = time.monotonic() + 10
-        while self.metric(gauge):
-            if time.monotonic() > until:
-                return False
+        while (value := int(self.metric(gauge))) and time.monotonic() < until:
             time.sleep(0.05)
-        return True
+        return value
 
 
 def certificates(folder):
@@ -141,6 +139,16 @@ class Servers:
         code = self.running.pop().stop()
         if code != 0:
             raise RuntimeError(f"the gateway ended with {code}")
+        self.start_again()
+
+    def kill(self):
+        """Has the gateway end without a word, and starts it again on the same port."""
+        killed = self.running.pop().process
+        killed.kill()
+        killed.wait()
+        self.start_again()
+
+    def start_again(self):
         address = self.gateway.address
         self.gateway = self.keep(Gateway(self.folder, "gateway", self.rest, address))
 

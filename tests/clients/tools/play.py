@@ -125,6 +125,7 @@ class Caller:
         watch = self.call("WatchJob", "endless", timeout=5)
         same([watch.code, len(watch.messages) > 0], ["DEADLINE_EXCEEDED", True], watch.text)
         same(watch.messages[0]["job"]["statusText"], "RUNNING")
+        same(ask("watchers"), "0")
 
     def watch_to_end(self):
         answer = self.call("WatchJob", ask("backup"))
@@ -133,6 +134,7 @@ class Caller:
         same(states[-1], "SUCCESS")
         same(states, [state for state in STATES if state in states])
         assert all(message["resumeToken"] and message["observeTime"] for message in answer.messages)
+        same(ask("watchers"), "0")
 
     def metadata(self):
         headers = [f"authorization: Bearer {TOKEN}", "x-request-id: interop", f"x-long: {'l' * 4000}",
@@ -213,13 +215,16 @@ TOOLS = {
     "ghz": Ghz(),
 }
 ONE_METHOD = "calls only what the schema has"
+ONE_CALL = "makes one call and does not take it up again"
 # Why a tool does not play a scenario; `None` for all of a tool's others.
 ELSE = {
     Caller: {
         "pushback": "repeats no calls",
         "cancel_after_begin": "cancels nothing before the command itself is ended",
         "cancel_after_first_response": "cancels nothing before the command itself is ended",
-        "watch_resume": "makes one call and does not take it up again",
+        "watch_resume": ONE_CALL,
+        "watch_resume_killed": ONE_CALL,
+        "watch_pushback": ONE_CALL,
         "gzip": "compresses no requests",
         "unimplemented_method": ONE_METHOD,
         "unimplemented_service": ONE_METHOD,
