@@ -95,6 +95,7 @@ async def deadline(client):
     watch = aiter(open_watch(client, "endless", timeout=2))
     assert (await anext(watch)).HasField("job")
     await fails(passed, read(watch))
+    await asyncio.to_thread(none_left)
 
 
 async def cancelled(watch):
@@ -109,16 +110,19 @@ async def cancelled(watch):
 
 async def cancel_after_begin(client):
     await cancelled(open_watch(client, "slow"))
+    await asyncio.to_thread(none_left)
 
 
 async def cancel_after_first_response(client):
     watch = open_watch(client, "endless")
     assert (await watch.read()).HasField("job")
     await cancelled(watch)
+    await asyncio.to_thread(none_left)
 
 
 async def watch_to_end(client):
     check_history(await read(client.watch("p", ask("backup"))))
+    await asyncio.to_thread(none_left)
 
 
 async def watch_resume(client):
@@ -132,6 +136,24 @@ async def watch_resume(client):
     await watch.aclose()
     (last,) = await read(client.watch("p", EXAMPLE))
     same(await read(open_watch(client, EXAMPLE, last.resume_token)), [])
+    await asyncio.to_thread(none_left)
+
+
+async def watch_resume_killed(client):
+    watch = client.watch("p", "endless")
+    first = await anext(watch)
+    assert first.HasField("job")
+    ask("kill")
+    same((await anext(watch)).resume_token, first.resume_token)
+    await watch.aclose()
+
+
+async def watch_pushback(_):
+    watch = plain(f"{TOKEN}-watch-pushback").watch("p", "pushback")
+    begun = time.monotonic()
+    same((await anext(watch)).job.status, jobs_pb2.JOB_STATUS_RUNNING)
+    assert time.monotonic() - begun > 0.9, "did not wait"
+    await watch.aclose()
 
 
 async def gzip(client):

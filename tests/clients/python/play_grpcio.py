@@ -93,12 +93,14 @@ def deadline():
     watch = open_watch(CLIENT, "endless", timeout=2)
     assert next(watch).HasField("job")
     fails(passed, lambda: list(watch))
+    none_left()
 
 
 def cancel_after_begin():
     watch = open_watch(CLIENT, "slow")
     watch.cancel()
     fails(grpc.StatusCode.CANCELLED, lambda: list(watch))
+    none_left()
 
 
 def cancel_after_first_response():
@@ -106,10 +108,12 @@ def cancel_after_first_response():
     assert next(watch).HasField("job")
     watch.cancel()
     fails(grpc.StatusCode.CANCELLED, lambda: list(watch))
+    none_left()
 
 
 def watch_to_end():
     check_history(list(CLIENT.watch("p", ask("backup"))))
+    none_left()
 
 
 def watch_resume():
@@ -123,6 +127,24 @@ def watch_resume():
     watch.close()
     (last,) = CLIENT.watch("p", EXAMPLE)
     same(list(open_watch(CLIENT, EXAMPLE, last.resume_token)), [])
+    none_left()
+
+
+def watch_resume_killed():
+    watch = CLIENT.watch("p", "endless")
+    first = next(watch)
+    assert first.HasField("job")
+    ask("kill")
+    same(next(watch).resume_token, first.resume_token)
+    watch.close()
+
+
+def watch_pushback():
+    watch = plain(f"{TOKEN}-watch-pushback").watch("p", "pushback")
+    begun = time.monotonic()
+    same(next(watch).job.status, jobs_pb2.JOB_STATUS_RUNNING)
+    assert time.monotonic() - begun > 0.9, "did not wait"
+    watch.close()
 
 
 def gzip():

@@ -51,6 +51,11 @@ def ask(line):
     return input()
 
 
+def none_left():
+    """No watch is left at the gateway, although the channel lives."""
+    same(ask("watchers"), "0", "watchers left:")
+
+
 def say(name, problem=None):
     if problem is None:
         print(f"ok {name}", flush=True)

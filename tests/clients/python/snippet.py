@@ -1,4 +1,4 @@
-# DOCS> Python, by grpcio: `pip install grpcio grpcio-status`
+# DOCS> Python, by grpcio: `pip install grpcio grpcio-status grpcio-tools`
 """How to call jobgate with grpcio. Copy what you need."""
 
 import json
@@ -46,17 +46,21 @@ class Client:
         request = jobs_pb2.WatchJobRequest(project_id=project, job_id=job)
         failures = 0
         while True:
+            call = self.stub.WatchJob(request, metadata=self.metadata)
             try:
-                for response in self.stub.WatchJob(request, metadata=self.metadata):
+                for response in call:
                     request.resume_token = response.resume_token
                     failures = 0
                     yield response  # response.HasField("job"), else a heartbeat
                 return
             except grpc.RpcError as error:
                 failures += 1
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or failures == MAX_FAILURES:
+                if not may_pass(error) or failures == MAX_FAILURES:
                     raise
-                time.sleep(pause(error, failures))
+                wait = pause(error, failures)
+            finally:
+                call.cancel()  # Whoever reads no further leaves nothing open.
+            time.sleep(wait)
 
 
 def plaintext(address, token, config=SERVICE_CONFIG):
@@ -80,9 +84,10 @@ def details(error):
     found = {}
     status = rpc_status.from_call(error)
     for packed in status.details if status else ():
-        message = getattr(error_details_pb2, packed.TypeName().rsplit(".", 1)[-1])()
-        packed.Unpack(message)
-        found[type(message).__name__] = message
+        name = packed.TypeName().rsplit(".", 1)[-1]
+        known = getattr(error_details_pb2, name, None)
+        if known and packed.Unpack(message := known()):
+            found[name] = message
     return found
 
 
@@ -98,7 +103,14 @@ def retry_delay(error):
     return info.retry_delay.ToTimedelta().total_seconds() if info else None
 
 
+def may_pass(error):
+    """Whether another try may do better."""
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return retry_delay(error) is not None
+    return error.code() is grpc.StatusCode.UNAVAILABLE
+
+
 def pause(error, failures):
     """The seconds to wait: as the gateway says, a minute at most; else longer with each failure."""
-    wait = min(2**failures / 8, 10)
-    return min(retry_delay(error) or random.uniform(wait / 2, wait), 60)
+    told, wait = retry_delay(error), min(2**failures / 8, 10)
+    return random.uniform(wait / 2, wait) if told is None else min(told, 60)

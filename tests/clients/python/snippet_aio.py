@@ -1,4 +1,4 @@
-# DOCS> Python, by grpcio.aio: `pip install grpcio grpcio-status`
+# DOCS> Python, by grpcio.aio: `pip install grpcio grpcio-status grpcio-tools`
 """How to call jobgate with grpcio's asyncio. Copy what you need; errors are read as in snippet.py."""
 
 import asyncio
@@ -7,7 +7,7 @@ import json
 import grpc
 
 from jobgate.v1 import jobs_pb2, jobs_pb2_grpc
-from snippet import MAX_FAILURES, SERVICE_CONFIG, pause
+from snippet import MAX_FAILURES, SERVICE_CONFIG, may_pass, pause
 
 
 class Client:
@@ -27,17 +27,21 @@ class Client:
         request = jobs_pb2.WatchJobRequest(project_id=project, job_id=job)
         failures = 0
         while True:
+            call = self.stub.WatchJob(request, metadata=self.metadata)
             try:
-                async for response in self.stub.WatchJob(request, metadata=self.metadata):
+                async for response in call:
                     request.resume_token = response.resume_token
                     failures = 0
                     yield response  # response.HasField("job"), else a heartbeat
                 return
             except grpc.aio.AioRpcError as error:
                 failures += 1
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or failures == MAX_FAILURES:
+                if not may_pass(error) or failures == MAX_FAILURES:
                     raise
-                await asyncio.sleep(pause(error, failures))
+                wait = pause(error, failures)
+            finally:
+                call.cancel()  # Whoever reads no further leaves nothing open.
+            await asyncio.sleep(wait)
 
 
 def plaintext(address, token, config=SERVICE_CONFIG):
