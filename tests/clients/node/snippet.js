@@ -10,6 +10,7 @@ const grpc = require('@grpc/grpc-js');
 const loader = require('@grpc/proto-loader');
 const protobuf = require('protobufjs');
 
+// Where jobgate/v1/jobs.proto is: in the folder proto of jobgate's repository. Name the place of your copy.
 const PROTO = path.join(__dirname, '..', '..', '..', 'proto');
 
 const { JobService } = grpc.loadPackageDefinition(
@@ -58,6 +59,7 @@ class Client {
     for (let failures = 0; ;) {
       const call = this.stub.WatchJob({ project_id, job_id, resume_token }, this.metadata);
       call.on('error', () => {}); // The loop gets it as well.
+      let wait;
       try {
         for await (const response of call) {
           resume_token = response.resume_token;
@@ -67,11 +69,12 @@ class Client {
         return;
       } catch (error) {
         failures += 1;
-        if (error.code !== grpc.status.UNAVAILABLE || failures === MAX_FAILURES) throw error;
-        await sleep(pause(error, failures));
+        if (!mayPass(error) || failures === MAX_FAILURES) throw error;
+        wait = pause(error, failures);
       } finally {
-        call.cancel();
+        call.cancel(); // Whoever reads no further leaves nothing open.
       }
+      await sleep(wait);
     }
   }
 }
@@ -119,7 +122,8 @@ function details(error) {
   const [bytes] = error.metadata?.get('grpc-status-details-bin') ?? [];
   const found = {};
   for (const { type_url, value } of bytes ? rpc.lookupType('google.rpc.Status').decode(bytes).details : []) {
-    const type = rpc.lookupType(type_url.split('/').pop());
+    const type = rpc.lookup(type_url.split('/').pop());
+    if (!(type instanceof protobuf.Type)) continue; // One of others, by a proxy.
     found[type.name] = type.toObject(type.decode(value), { longs: Number, defaults: true });
   }
   return found;
@@ -135,6 +139,12 @@ function reason(error) {
 function retryDelay(error) {
   const delay = details(error).RetryInfo?.retry_delay;
   return delay && delay.seconds * 1000 + delay.nanos / 1e6;
+}
+
+/** Whether another try may do better. */
+function mayPass(error) {
+  return error.code === grpc.status.UNAVAILABLE
+    || (error.code === grpc.status.RESOURCE_EXHAUSTED && retryDelay(error) != null);
 }
 
 /** The milliseconds to wait: as the gateway says, a minute at most; else longer with each failure. */
