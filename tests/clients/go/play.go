@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -34,7 +33,8 @@ type stack interface {
 	dialTLS(address, token, authority string) client
 	failure(err error) failure
 
-	pushback() error
+	// pushback gets the job, and has something to note of how.
+	pushback() (string, error)
 	gzip(job string) (*jobgate.Job, error)
 	unknown(path string) error
 	metadata(headers map[string]string, binary []byte) (*jobgate.Job, string, error)
@@ -50,12 +50,13 @@ type failure struct {
 
 var stacks = map[string]stack{"grpc-go": grpcStack{}, "connect-go": connectStack{}}
 
-// unsupported is for what the stack can't do, whoever uses it.
-type unsupported string
-
-func (u unsupported) Error() string { return string(u) }
-
 var input = bufio.NewScanner(os.Stdin)
+
+// What the scenario under way has to close, and what is to be noted of it.
+var (
+	opened []func()
+	note   string
+)
 
 // ask asks the runner something.
 func ask(line string) string {
@@ -87,6 +88,10 @@ func moduleVersion(path string) string {
 // play calls a scenario, which panics where something is wrong.
 func play(scenario func(stack), with stack) (err error) {
 	defer func() {
+		for _, end := range opened {
+			end()
+		}
+		opened = nil
 		switch problem := recover().(type) {
 		case nil:
 		case error:
@@ -106,14 +111,13 @@ func main() {
 		return
 	}
 	for _, name := range os.Args[2:] {
-		err := play(scenarios[name], with)
-		text := strings.Join(strings.Fields(fmt.Sprint(err)), " ")
-		if err == nil {
-			fmt.Println("ok", name)
-		} else if missing := unsupported(""); errors.As(err, &missing) {
-			fmt.Printf("unsupported %s: %s\n", name, text)
+		note = ""
+		if err := play(scenarios[name], with); err != nil {
+			fmt.Printf("failed %s: %s\n", name, strings.Join(strings.Fields(err.Error()), " "))
+		} else if note != "" {
+			fmt.Printf("ok %s: %s\n", name, note)
 		} else {
-			fmt.Printf("failed %s: %s\n", name, text)
+			fmt.Println("ok", name)
 		}
 	}
 }

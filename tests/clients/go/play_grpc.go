@@ -5,11 +5,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -35,28 +33,35 @@ func connection(address string, options ...grpc.DialOption) *grpc.ClientConn {
 	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	connection, err := grpc.NewClient(address, options...)
 	must(err)
+	opened = append(opened, func() { must(connection.Close()) })
 	return connection
+}
+
+func newClient(connection *grpc.ClientConn) *Client {
+	return &Client{connection, jobgate.NewJobServiceClient(connection)}
+}
+
+func kept(client *Client, err error) *Client {
+	must(err)
+	opened = append(opened, func() { must(client.Close()) })
+	return client
 }
 
 func (grpcStack) dial(address, secret string, retries bool) client {
 	if retries && secret != "" {
-		client, err := Dial(address, secret, insecure.NewCredentials())
-		must(err)
-		return client
+		return kept(Dial(address, secret, insecure.NewCredentials()))
 	}
 	var options []grpc.DialOption
 	if secret != "" {
 		options = append(options, grpc.WithPerRPCCredentials(token(secret)))
 	}
-	return &Client{jobgate.NewJobServiceClient(connection(address, options...))}
+	return newClient(connection(address, options...))
 }
 
 func (grpcStack) dialTLS(address, secret, authority string) client {
 	tls, err := credentials.NewClientTLSFromFile(authority, "")
 	must(err)
-	client, err := Dial(address, secret, tls)
-	must(err)
-	return client
+	return kept(Dial(address, secret, tls))
 }
 
 func (c *Client) watchOnce(
@@ -100,18 +105,14 @@ func codeName(code codes.Code) string {
 	return code.String()
 }
 
-func (grpcStack) pushback() error {
+func (grpcStack) pushback() (string, error) {
 	// The policy's own waits are short, so that a long one was the server's wish.
 	hasty := strings.NewReplacer("0.2s", "0.05s", "5s", "0.1s").Replace(serviceConfig)
-	client := &Client{jobgate.NewJobServiceClient(connection(address,
+	client := newClient(connection(address,
 		grpc.WithPerRPCCredentials(token(secret+"-pushback")),
-		grpc.WithDefaultServiceConfig(hasty)))}
-	begun := time.Now()
+		grpc.WithDefaultServiceConfig(hasty)))
 	_, err := client.Get(always, "p", "pushback")
-	if waited := time.Since(begun); err == nil && waited < 900*time.Millisecond {
-		return fmt.Errorf("waited only %s", waited)
-	}
-	return err
+	return "", err
 }
 
 // encodings notes how answers are compressed.

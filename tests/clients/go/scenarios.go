@@ -26,22 +26,24 @@ var (
 )
 
 var scenarios = map[string]func(stack){
-	"example_job":    func(s stack) { checkExample(get(s, example)) },
-	"entity_shapes":  entityShapes,
-	"field_presence": fieldPresence,
-	"sub_jobs":       subJobs,
-	"large_job":      func(s stack) { checkLarge(get(s, "large")) },
-	"error_codes":    errorCodes,
-	"pushback":       func(s stack) { must(s.pushback()) },
-	"deadline":       deadline,
-	"watch_to_end":   watchToEnd,
-	"watch_resume":   watchResume,
-	"gzip":           gzipped,
-	"metadata":       customMetadata,
-	"goaway":         goaway,
-	"soak":           soak,
-	"health":         health,
-	"reflection":     reflection,
+	"example_job":         func(s stack) { checkExample(get(s, example)) },
+	"entity_shapes":       entityShapes,
+	"field_presence":      fieldPresence,
+	"sub_jobs":            subJobs,
+	"large_job":           func(s stack) { checkLarge(get(s, "large")) },
+	"error_codes":         errorCodes,
+	"pushback":            pushback,
+	"deadline":            deadline,
+	"watch_to_end":        watchToEnd,
+	"watch_resume":        watchResume,
+	"watch_pushback":      watchPushback,
+	"gzip":                gzipped,
+	"metadata":            customMetadata,
+	"goaway":              goaway,
+	"soak":                soak,
+	"health":              health,
+	"reflection":          reflection,
+	"watch_resume_killed": watchResumeKilled,
 	"credentials_missing": func(s stack) {
 		_, err := s.dial(address, "", true).Get(always, "p", example)
 		fails(s, err, "UNAUTHENTICATED", "CREDENTIALS_MISSING")
@@ -67,6 +69,7 @@ var scenarios = map[string]func(stack){
 			err = end
 		}
 		fails(s, err, "CANCELLED", "")
+		noneLeft()
 	},
 	"cancel_after_first_response": func(s stack) {
 		ctx, cancel := context.WithCancel(always)
@@ -74,6 +77,7 @@ var scenarios = map[string]func(stack){
 		for response, err := range s.dial(address, secret, true).watchOnce(ctx, "endless", "") {
 			if err != nil {
 				fails(s, err, "CANCELLED", "")
+				noneLeft()
 				return
 			}
 			if ctx.Err() == nil {
@@ -91,6 +95,9 @@ var scenarios = map[string]func(stack){
 		fails(s, s.unknown("/jobgate.v1.NoSuchService/GetJob"), "UNIMPLEMENTED", "")
 	},
 }
+
+// noneLeft asks whether no watch is left at the gateway, although the connection lives.
+func noneLeft() { same(ask("watchers"), "0") }
 
 func must(err error) {
 	if err != nil {
@@ -222,6 +229,21 @@ func checkError(s stack, err error, line string) {
 	same(job+" "+http+" "+strings.Join(names, ","), job+" "+columns[3]+" "+columns[4])
 }
 
+func pushback(s stack) {
+	begun := time.Now()
+	said, err := s.pushback()
+	must(err)
+	note = said
+	waitedSince(begun)
+}
+
+// waitedSince says no where the upstream's pause of a second was not obeyed.
+func waitedSince(begun time.Time) {
+	if waited := time.Since(begun); waited < 900*time.Millisecond {
+		panic(fmt.Sprintf("waited only %s", waited))
+	}
+}
+
 func deadline(s stack) {
 	client := s.dial(address, secret, true)
 	ctx, cancel := context.WithTimeout(always, 300*time.Millisecond)
@@ -235,6 +257,7 @@ func deadline(s stack) {
 		if err != nil {
 			same(first.GetStatusText(), "RUNNING")
 			fails(s, err, "DEADLINE_EXCEEDED", "")
+			noneLeft()
 			return
 		}
 		if first == nil {
@@ -261,6 +284,7 @@ func watchToEnd(s stack) {
 		return state != "SUCCESS" && !slices.Contains(states, state)
 	})
 	same(states, expected)
+	noneLeft()
 }
 
 func watchResume(s stack) {
@@ -286,6 +310,32 @@ func watchResume(s stack) {
 	for response, err := range client.watchOnce(always, example, token) {
 		panic(fmt.Sprint(response, err))
 	}
+	noneLeft()
+}
+
+func watchResumeKilled(s stack) {
+	first := ""
+	for response, err := range s.dial(address, secret, true).Watch(always, "p", "endless") {
+		must(err)
+		if first != "" {
+			same(response.ResumeToken, first)
+			return
+		}
+		same(response.GetJob().GetStatusText(), "RUNNING")
+		first = response.ResumeToken
+		same(ask("kill"), "killed")
+	}
+	panic("the watch ended OK")
+}
+
+func watchPushback(s stack) {
+	begun := time.Now()
+	for response, err := range s.dial(address, secret+"-watch-pushback", false).Watch(always, "p", "pushback") {
+		must(err)
+		same(response.GetJob().GetStatusText(), "RUNNING")
+		break
+	}
+	waitedSince(begun)
 }
 
 func gzipped(s stack) {

@@ -1,4 +1,4 @@
-// DOCS> Go, by grpc-go: `go get google.golang.org/grpc`
+// DOCS> Go, by grpc-go: `go get google.golang.org/grpc google.golang.org/genproto/googleapis/rpc`, `go get -tool google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc`
 // How to call jobgate with grpc-go. Copy what you need.
 
 package main
@@ -49,7 +49,8 @@ func (t token) RequireTransportSecurity() bool { return false }
 
 // Client is JobService over a connection. Make one and keep it: it connects again by itself.
 type Client struct {
-	stub jobgate.JobServiceClient
+	connection *grpc.ClientConn
+	stub       jobgate.JobServiceClient
 }
 
 // Dial makes a client; with insecure.NewCredentials() it is one without TLS.
@@ -61,8 +62,11 @@ func Dial(address, secret string, tls credentials.TransportCredentials) (*Client
 	if err != nil {
 		return nil, err
 	}
-	return &Client{jobgate.NewJobServiceClient(connection)}, nil
+	return &Client{connection, jobgate.NewJobServiceClient(connection)}, nil
 }
+
+// Close ends the connection, and the calls that are under way.
+func (c *Client) Close() error { return c.connection.Close() }
 
 // Get returns the job as it is now.
 func (c *Client) Get(ctx context.Context, project, job string) (*jobgate.Job, error) {
@@ -95,11 +99,13 @@ func (c *Client) Watch(ctx context.Context, project, job string) iter.Seq2[*jobg
 				return
 			}
 			failures++
-			if status.Code(err) != codes.Unavailable || failures == maxFailures {
+			delay, told := RetryDelay(err)
+			code := status.Code(err)
+			mayPass := code == codes.Unavailable || code == codes.ResourceExhausted && told
+			if !mayPass || failures == maxFailures {
 				yield(nil, err)
 				return
 			}
-			delay, told := RetryDelay(err)
 			select {
 			case <-time.After(pause(delay, told, failures)):
 			case <-ctx.Done(): // The next try says so.

@@ -1,4 +1,4 @@
-// DOCS> Go, by connect-go in its gRPC mode: `go get connectrpc.com/connect`
+// DOCS> Go, by connect-go in its gRPC mode: `go get connectrpc.com/connect google.golang.org/genproto/googleapis/rpc`, `go get -tool google.golang.org/protobuf/cmd/protoc-gen-go connectrpc.com/connect/cmd/protoc-gen-connect-go`
 // How to call jobgate with connect-go, which speaks gRPC as well. Copy what you need, and
 // maxFailures and pause of snippet.go.
 
@@ -19,8 +19,12 @@ import (
 	"jobgate.dev/gen/jobgate/v1/jobgatev1connect"
 )
 
-// ConnectClient is JobService over HTTP. It repeats no call by itself.
+// maxAttempts of a call; a watch has maxFailures.
+const maxAttempts = 4
+
+// ConnectClient is JobService over HTTP. Make one and keep it: it connects again by itself.
 type ConnectClient struct {
+	http *http.Client
 	stub jobgatev1connect.JobServiceClient
 }
 
@@ -56,20 +60,28 @@ func HTTP2(config *tls.Config) *http.Client {
 
 // DialConnect makes a client for a URL such as http://127.0.0.1:50051.
 func DialConnect(url, token string, config *tls.Config) *ConnectClient {
-	return &ConnectClient{jobgatev1connect.NewJobServiceClient(
-		HTTP2(config), url, connect.WithGRPC(), connect.WithInterceptors(sendToken(token)))}
+	client := HTTP2(config)
+	return &ConnectClient{client, jobgatev1connect.NewJobServiceClient(
+		client, url, connect.WithGRPC(), connect.WithInterceptors(sendToken(token)))}
 }
 
-// Get returns the job as it is now.
+// Close ends the connections on which no call is under way.
+func (c *ConnectClient) Close() { c.http.CloseIdleConnections() }
+
+// Get returns the job as it is now. connect-go repeats no calls by itself, so this does.
 func (c *ConnectClient) Get(ctx context.Context, project, job string) (*jobgate.Job, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	request := &jobgate.GetJobRequest{ProjectId: project, JobId: job}
-	answer, err := c.stub.GetJob(ctx, connect.NewRequest(request))
-	if err != nil {
-		return nil, err
+	for failures := 1; ; failures++ {
+		answer, err := c.stub.GetJob(ctx, connect.NewRequest(request))
+		if err == nil {
+			return answer.Msg, nil
+		}
+		if !passes(ctx, err) || failures == maxAttempts || !wait(ctx, err, failures) {
+			return nil, err
+		}
 	}
-	return answer.Msg, nil
 }
 
 // Watch gives all that happens to the job, to its end. A watch that breaks is taken up again. A
@@ -89,10 +101,13 @@ func (c *ConnectClient) Watch(
 					request.ResumeToken = stream.Msg().ResumeToken
 					failures = 0
 					if !yield(stream.Msg(), nil) {
+						stream.Close()
 						return
 					}
 				}
-				if err = stream.Err(); err == nil { // The job has ended.
+				err = stream.Err()
+				stream.Close()
+				if err == nil { // The job has ended.
 					return
 				}
 			}
@@ -101,11 +116,7 @@ func (c *ConnectClient) Watch(
 				yield(nil, err)
 				return
 			}
-			info := ConnectDetail[*errdetails.RetryInfo](err)
-			select {
-			case <-time.After(pause(info.GetRetryDelay().AsDuration(), info != nil, failures)):
-			case <-ctx.Done(): // The next try says so.
-			}
+			wait(ctx, err, failures) // Where the context ends, the next try says so.
 		}
 	}
 }
@@ -116,9 +127,22 @@ func passes(ctx context.Context, err error) bool {
 	switch connect.CodeOf(err) {
 	case connect.CodeUnavailable:
 		return true
+	case connect.CodeResourceExhausted:
+		return ConnectDetail[*errdetails.RetryInfo](err) != nil
 	case connect.CodeInternal, connect.CodeUnknown:
 		return ctx.Err() == nil && !connect.IsWireError(err)
 	default:
+		return false
+	}
+}
+
+// wait waits before another try, and says whether the context lives to see it.
+func wait(ctx context.Context, err error, failures int) bool {
+	info := ConnectDetail[*errdetails.RetryInfo](err)
+	select {
+	case <-time.After(pause(info.GetRetryDelay().AsDuration(), info != nil, failures)):
+		return true
+	case <-ctx.Done():
 		return false
 	}
 }
