@@ -237,9 +237,9 @@ func pushback(s stack) {
 	waitedSince(begun)
 }
 
-// waitedSince says no where the upstream's pause of a second was not obeyed.
+// waitedSince says no where the upstream's pause of two seconds was not obeyed.
 func waitedSince(begun time.Time) {
-	if waited := time.Since(begun); waited < 900*time.Millisecond {
+	if waited := time.Since(begun); waited < 1900*time.Millisecond {
 		panic(fmt.Sprintf("waited only %s", waited))
 	}
 }

@@ -14,6 +14,11 @@ HERE = pathlib.Path(__file__).parent
 # Only a fault reaches it.
 LIMIT = 300
 
+REFUSED = (
+    'rpc_server_call_duration_seconds_count{rpc_system_name="grpc",'
+    'rpc_method="jobgate.v1.JobService/WatchJob",rpc_status_code="RESOURCE_EXHAUSTED"}'
+)
+
 LINE = re.compile(r"(ok|failed|unsupported) (\w+)(?:: (.*))?")
 
 
@@ -76,14 +81,27 @@ class Stack:
         return results
 
 
+def refused(gateway):
+    """How many watches were refused so far; 0 if the gateway has ended, which is told as a complaint."""
+    try:
+        return gateway.metric(REFUSED)
+    except OSError:
+        return 0
+
+
 def talk(program, servers, token):
     """Reads lines to the end, and answers those that ask something."""
-    results = {}
+    results, before = {}, 0
     for line in program.stdout:
         line = line.strip()
         found = LINE.fullmatch(line)
         if found:
-            results[found[2]] = (found[1], found[3] or "")
+            said, name, why = found.groups("")
+            now = refused(servers.gateway)
+            # Who does not obey comes too early, and is refused again until the time has come.
+            if (said, name) == ("ok", "watch_pushback") and now > before + 1:
+                said, why = "failed", f"refused {now - before:.0f} times: the pause was not obeyed"
+            results[name], before = (said, why), now
             continue
         if line == "restart":
             servers.restart()

@@ -84,7 +84,7 @@ def pushback():
     client = snippet.plaintext(ADDRESS, f"{TOKEN}-pushback", HASTY)
     begun = time.monotonic()
     same(client.get("p", "pushback").status, jobs_pb2.JOB_STATUS_RUNNING)
-    assert time.monotonic() - begun > 0.9, "did not wait"
+    assert time.monotonic() - begun > 1.9, "did not wait"
 
 
 def deadline():
@@ -143,7 +143,7 @@ def watch_pushback():
     watch = plain(f"{TOKEN}-watch-pushback").watch("p", "pushback")
     begun = time.monotonic()
     same(next(watch).job.status, jobs_pb2.JOB_STATUS_RUNNING)
-    assert time.monotonic() - begun > 0.9, "did not wait"
+    assert time.monotonic() - begun > 1.9, "did not wait"
     watch.close()
 
 
