@@ -8,7 +8,12 @@ ROOT = CLIENTS.parents[1]
 README, PAGE = ROOT / "README.md", ROOT / "docs/clients.md"
 COMMAND = "tests/clients/interop/run --write"
 MARKS = {"ok": "✓", "failed": "✗"}
-LANGUAGES = {".py": "python", ".h": "cpp", ".rs": "rust", ".rb": "ruby"}
+
+# What a snippet's source is, by its suffix; what else bears the name, caches and the like, is none.
+LANGUAGES = {
+    ".go": "go", ".h": "cpp", ".java": "java", ".js": "js", ".kt": "kotlin", ".py": "python", ".rb": "ruby",
+    ".rs": "rust",
+}
 
 # A snippet's first line has its title.
 TITLE = re.compile(r"\W*DOCS> ([^\n]*)\n")
@@ -46,27 +51,31 @@ def matrix(stacks, scenarios, results):
 
 
 def kept(text):
-    """By stack's title and scenario, what a matrix says: ok, failed or unsupported."""
+    """By stack's title and scenario, what a matrix says: ok, failed or unsupported. What is empty says nothing."""
     said, titles = {}, []
     for line in text.splitlines():
         name, *cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else [""]
         if name.startswith("`"):
             for title, cell in zip(titles, cells):
-                said[title, name.strip("`")] = next((word for word, mark in MARKS.items() if mark in cell), "unsupported")
+                if cell:
+                    said[title, name.strip("`")] = next(
+                        (word for word, mark in MARKS.items() if mark in cell), "unsupported")
         elif cells and not name:
             titles = cells
     return said
 
 
-def differences(stacks, results):
-    """What was played and is not as the README's matrix has it."""
+def differences(stacks, results, everything=False):
+    """What was played and is not as the README's matrix has it, and what that has and `everything` has not."""
     before = kept(between("matrix", README.read_text()))
     found = []
     for stack in stacks:
         for name, (said, _) in results[stack.name].items():
-            old = before.get((stack.title, name), "unsupported")
+            old = before.pop((stack.title, name), "nothing")
             if said not in ("failed", old):
                 found.append(f"{stack.title}, {name}: {said} now, {old} in the README")
+    if everything:
+        found += [f"{title}, {name}: nothing now, {old} in the README" for (title, name), old in before.items()]
     return found
 
 
@@ -75,7 +84,7 @@ def snippets():
     found = {}
     for folder in sorted({path.parent for path in CLIENTS.glob("*/stacks.txt")}):
         for path in sorted([*folder.glob("[Ss]nippet*"), *folder.glob("src/**/[Ss]nippet*")]):
-            title = TITLE.match(path.read_text())
+            title = TITLE.match(path.read_text()) if path.suffix in LANGUAGES else None
             if title:
                 found[title[1]] = path.relative_to(ROOT), path.read_text()[title.end():]
     return found
@@ -86,8 +95,7 @@ def sections():
     texts = []
     for title, (path, code) in snippets().items():
         name, _, install = title.partition(": ")
-        fence = LANGUAGES.get(path.suffix, path.suffix[1:])
-        texts.append(f"## {name}\n\n{install}; [{path}](../{path})\n\n```{fence}\n{code}```\n")
+        texts.append(f"## {name}\n\n{install}; [{path}](../{path})\n\n```{LANGUAGES[path.suffix]}\n{code}```\n")
     return "\n".join(texts)
 
 
