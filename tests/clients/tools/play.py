@@ -172,18 +172,21 @@ class Probe:
 
 
 class Ghz:
-    """It tells how many calls had which status."""
+    """It tells how many calls had which status, and which errors."""
 
     def version(self):
         return go_version("ghz")
 
-    def statuses(self, job, *flags, address=ADDRESS, token=TOKEN):
+    def report(self, job, *flags, method="GetJob", address=ADDRESS, token=TOKEN, ca=None):
         metadata = {"x-auth-token": token} if token else {}
-        found = command("ghz", "--insecure", "-O", "json", "-m", json.dumps(metadata),
-                        "-d", json.dumps({"project_id": "p", "job_id": job}),
-                        "--call", f"{SERVICE}/GetJob", *flags, address)
+        found = command("ghz", *(("--cacert", ca) if ca else ("--insecure",)), "-O", "json",
+                        "-m", json.dumps(metadata), "-d", json.dumps({"project_id": "p", "job_id": job}),
+                        "--call", f"{SERVICE}/{method}", *flags, address)
         assert found.returncode == 0, found.stderr
-        return json.loads(found.stdout)["statusCodeDistribution"]
+        return json.loads(found.stdout)
+
+    def statuses(self, job, *flags, **more):
+        return self.report(job, *flags, **more)["statusCodeDistribution"]
 
     def reflection(self):
         # It finds the schema so.
@@ -192,8 +195,19 @@ class Ghz:
     def credentials_missing(self):
         same(self.statuses(EXAMPLE, "-n", "1", "-c", "1", token=None), {"Unauthenticated": 1})
 
+    def call_credentials(self):
+        same(self.statuses(EXAMPLE, "-n", "1", "-c", "1", address=SECURE, ca=CA), {"OK": 1})
+
+    def special_message(self):
+        found = self.report("message", "-n", "1", "-c", "1")
+        same(found["statusCodeDistribution"], {"Aborted": 1})
+        (text,) = found["errorDistribution"]
+        assert table("message.txt")[0] in text, text
+
     def deadline(self):
         same(self.statuses("slow", "-n", "1", "-c", "1", "-t", "300ms"), {"DeadlineExceeded": 1})
+        same(self.statuses("endless", "-n", "1", "-c", "1", "-t", "2s", method="WatchJob"), {"DeadlineExceeded": 1})
+        same(ask("watchers"), "0")
 
     def gzip(self):
         same(self.statuses("large", "-n", "1", "-c", "1", "-e"), {"OK": 1})
@@ -216,10 +230,12 @@ TOOLS = {
 }
 ONE_METHOD = "calls only what the schema has"
 ONE_CALL = "makes one call and does not take it up again"
+REPEATS = "repeats no calls"
+NO_ANSWERS = "shows no answers"
 # Why a tool does not play a scenario; `None` for all of a tool's others.
 ELSE = {
     Caller: {
-        "pushback": "repeats no calls",
+        "pushback": REPEATS,
         "cancel_after_begin": "cancels nothing before the command itself is ended",
         "cancel_after_first_response": "cancels nothing before the command itself is ended",
         "watch_resume": ONE_CALL,
@@ -232,7 +248,25 @@ ELSE = {
         "soak": "keeps no connection for a second call",
     },
     Probe: {None: "asks for health alone"},
-    Ghz: {None: "tells the number of calls with each status, and shows no answers"},
+    Ghz: {
+        "example_job": NO_ANSWERS,
+        "entity_shapes": NO_ANSWERS,
+        "field_presence": NO_ANSWERS,
+        "sub_jobs": NO_ANSWERS,
+        "large_job": NO_ANSWERS,
+        "error_codes": "shows no details of errors",
+        "pushback": REPEATS,
+        "cancel_after_begin": "cancels nothing before a first answer",
+        "cancel_after_first_response": NO_ANSWERS,
+        "watch_to_end": NO_ANSWERS,
+        "watch_resume": NO_ANSWERS,
+        "watch_resume_killed": NO_ANSWERS,
+        "watch_pushback": REPEATS,
+        "unimplemented_method": ONE_METHOD,
+        "unimplemented_service": ONE_METHOD,
+        "metadata": NO_ANSWERS,
+        "health": NO_ANSWERS,
+    },
 }
 
 
@@ -240,7 +274,8 @@ def play(tool, name):
     scenario = getattr(tool, name, None)
     if not scenario:
         reasons = ELSE[type(tool)]
-        return f"unsupported {name}: {reasons.get(name) or reasons[None]}"
+        reason = reasons.get(name) or reasons.get(None)
+        return f"unsupported {name}: {reason}" if reason else f"failed {name}: not played, and nobody said why"
     try:
         scenario()
     except Exception as problem:
