@@ -1,4 +1,4 @@
-// The scenarios, for every stack.
+// The scenarios, for every stack; those of watches are in watches.go.
 
 package main
 
@@ -26,24 +26,26 @@ var (
 )
 
 var scenarios = map[string]func(stack){
-	"example_job":         func(s stack) { checkExample(get(s, example)) },
-	"entity_shapes":       entityShapes,
-	"field_presence":      fieldPresence,
-	"sub_jobs":            subJobs,
-	"large_job":           func(s stack) { checkLarge(get(s, "large")) },
-	"error_codes":         errorCodes,
-	"pushback":            pushback,
-	"deadline":            deadline,
-	"watch_to_end":        watchToEnd,
-	"watch_resume":        watchResume,
-	"watch_pushback":      watchPushback,
-	"gzip":                gzipped,
-	"metadata":            customMetadata,
-	"goaway":              goaway,
-	"soak":                soak,
-	"health":              health,
-	"reflection":          reflection,
-	"watch_resume_killed": watchResumeKilled,
+	"example_job":                 func(s stack) { checkExample(get(s, example)) },
+	"entity_shapes":               entityShapes,
+	"field_presence":              fieldPresence,
+	"sub_jobs":                    subJobs,
+	"large_job":                   func(s stack) { checkLarge(get(s, "large")) },
+	"error_codes":                 errorCodes,
+	"pushback":                    pushback,
+	"deadline":                    deadline,
+	"watch_to_end":                watchToEnd,
+	"watch_resume":                watchResume,
+	"watch_pushback":              watchPushback,
+	"gzip":                        gzipped,
+	"metadata":                    customMetadata,
+	"goaway":                      goaway,
+	"soak":                        soak,
+	"health":                      health,
+	"reflection":                  reflection,
+	"cancel_after_begin":          cancelAfterBegin,
+	"cancel_after_first_response": cancelAfterFirstResponse,
+	"watch_resume_killed":         watchResumeKilled,
 	"credentials_missing": func(s stack) {
 		_, err := s.dial(address, "", true).Get(always, "p", example)
 		fails(s, err, "UNAUTHENTICATED", "CREDENTIALS_MISSING")
@@ -61,32 +63,6 @@ var scenarios = map[string]func(stack){
 			panic(found)
 		}
 	},
-	"cancel_after_begin": func(s stack) {
-		ctx, cancel := context.WithCancel(always)
-		time.AfterFunc(100*time.Millisecond, cancel)
-		var err error
-		for _, end := range s.dial(address, secret, true).watchOnce(ctx, "slow", "") {
-			err = end
-		}
-		fails(s, err, "CANCELLED", "")
-		noneLeft()
-	},
-	"cancel_after_first_response": func(s stack) {
-		ctx, cancel := context.WithCancel(always)
-		defer cancel()
-		for response, err := range s.dial(address, secret, true).watchOnce(ctx, "endless", "") {
-			if err != nil {
-				fails(s, err, "CANCELLED", "")
-				noneLeft()
-				return
-			}
-			if ctx.Err() == nil {
-				same(response.GetJob().GetStatusText(), "RUNNING")
-			}
-			cancel()
-		}
-		panic("the watch ended OK")
-	},
 	"unimplemented_method": func(s stack) {
 		err := s.unknown("/jobgate.v1.JobService/NoSuchMethod")
 		fails(s, err, "UNIMPLEMENTED", "METHOD_NOT_IMPLEMENTED")
@@ -95,9 +71,6 @@ var scenarios = map[string]func(stack){
 		fails(s, s.unknown("/jobgate.v1.NoSuchService/GetJob"), "UNIMPLEMENTED", "")
 	},
 }
-
-// noneLeft asks whether no watch is left at the gateway, although the connection lives.
-func noneLeft() { same(ask("watchers"), "0") }
 
 func must(err error) {
 	if err != nil {
@@ -242,100 +215,6 @@ func waitedSince(begun time.Time) {
 	if waited := time.Since(begun); waited < 1900*time.Millisecond {
 		panic(fmt.Sprintf("waited only %s", waited))
 	}
-}
-
-func deadline(s stack) {
-	client := s.dial(address, secret, true)
-	ctx, cancel := context.WithTimeout(always, 300*time.Millisecond)
-	defer cancel()
-	_, err := client.Get(ctx, "p", "slow")
-	fails(s, err, "DEADLINE_EXCEEDED", "")
-	ctx, cancel = context.WithTimeout(always, 2*time.Second)
-	defer cancel()
-	var first *jobgate.Job
-	for response, err := range client.watchOnce(ctx, "endless", "") {
-		if err != nil {
-			same(first.GetStatusText(), "RUNNING")
-			fails(s, err, "DEADLINE_EXCEEDED", "")
-			noneLeft()
-			return
-		}
-		if first == nil {
-			first = response.GetJob()
-		}
-	}
-	panic("the watch ended OK")
-}
-
-func watchToEnd(s stack) {
-	var states []string
-	var last time.Time
-	for response, err := range s.dial(address, secret, true).Watch(always, "p", ask("backup")) {
-		must(err)
-		if job := response.GetJob(); job != nil {
-			states = append(states, job.StatusText)
-		}
-		same(response.ResumeToken != "", true)
-		same(response.ObserveTime.AsTime().Before(last), false)
-		last = response.ObserveTime.AsTime()
-	}
-	order := []string{"INIT", "RUNNING", "SUCCESS"}
-	expected := slices.DeleteFunc(order, func(state string) bool {
-		return state != "SUCCESS" && !slices.Contains(states, state)
-	})
-	same(states, expected)
-	noneLeft()
-}
-
-func watchResume(s stack) {
-	client := s.dial(address, secret, true)
-	first := ""
-	for response, err := range client.Watch(always, "p", "endless") {
-		must(err)
-		if first == "" {
-			same(response.GetJob().GetStatusText(), "RUNNING")
-			first = response.ResumeToken
-			same(ask("restart"), "restarted")
-			continue
-		}
-		same(response.GetHeartbeat() != nil, true)
-		same(response.ResumeToken, first)
-		break
-	}
-	token := ""
-	for response, err := range client.Watch(always, "p", example) {
-		must(err)
-		token = response.ResumeToken
-	}
-	for response, err := range client.watchOnce(always, example, token) {
-		panic(fmt.Sprint(response, err))
-	}
-	noneLeft()
-}
-
-func watchResumeKilled(s stack) {
-	first := ""
-	for response, err := range s.dial(address, secret, true).Watch(always, "p", "endless") {
-		must(err)
-		if first != "" {
-			same(response.ResumeToken, first)
-			return
-		}
-		same(response.GetJob().GetStatusText(), "RUNNING")
-		first = response.ResumeToken
-		same(ask("kill"), "killed")
-	}
-	panic("the watch ended OK")
-}
-
-func watchPushback(s stack) {
-	begun := time.Now()
-	for response, err := range s.dial(address, secret+"-watch-pushback", false).Watch(always, "p", "pushback") {
-		must(err)
-		same(response.GetJob().GetStatusText(), "RUNNING")
-		break
-	}
-	waitedSince(begun)
 }
 
 func gzipped(s stack) {
