@@ -1,4 +1,4 @@
-// DOCS> Rust, by tonic: `cargo add tonic --features tls-aws-lc,tls-native-roots`, `cargo add tonic-prost tonic-types prost prost-types futures-util fastrand`, `cargo add tokio --features time`, `cargo add --build tonic-prost-build`
+// DOCS> Rust 1.91 or newer, by tonic: `cargo add tonic --features tls-aws-lc,tls-native-roots`, `cargo add tonic-prost tonic-types prost prost-types futures-util fastrand`, `cargo add tokio --features time`, `cargo add --build tonic-prost-build`
 //! How to call jobgate with tonic. Copy what you need.
 
 use std::{error::Error as _, time::Duration};
@@ -15,7 +15,7 @@ use tonic_types::StatusExt as _;
 
 /// What `tonic-prost-build` makes of the contract.
 pub(crate) mod proto {
-    #![expect(clippy::pedantic, unreachable_pub, reason = "generated")]
+    #![allow(clippy::allow_attributes, clippy::pedantic, unreachable_pub)] // Generated.
     tonic::include_proto!("jobgate.v1");
 }
 
