@@ -30,6 +30,9 @@ std::string setting(const char* name) {
 const std::string ADDRESS = setting("JOBGATE_ADDRESS");
 const std::string TOKEN = setting("JOBGATE_TOKEN");
 
+// What the pauses of two seconds are at least, however clocks are read.
+constexpr auto PAUSE = 1900ms;
+
 // Asks the runner something.
 std::string ask(const std::string& line) {
   std::cout << line << std::endl;
@@ -37,6 +40,9 @@ std::string ask(const std::string& line) {
   std::getline(std::cin, answer);
   return answer;
 }
+
+// No watch is left at the gateway. Asked while the channel lives.
+void none_left() { same(ask("watchers"), "0"); }
 
 std::shared_ptr<grpc::Channel> channel(const std::string& address = ADDRESS) {
   return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
@@ -106,7 +112,18 @@ void pushback() {
                       TOKEN + "-pushback");
   const auto begun = std::chrono::steady_clock::now();
   same(get(client, "pushback").status_text(), "RUNNING");
-  same(std::chrono::steady_clock::now() - begun > 900ms, true);
+  same(std::chrono::steady_clock::now() - begun > PAUSE, true);
+}
+
+void watch_pushback() {
+  const auto begun = std::chrono::steady_clock::now();
+  std::string first;
+  must(plain(TOKEN + "-watch-pushback").watch("p", "pushback", [&first](const WatchJobResponse& response) {
+    first = response.job().status_text();
+    return false;
+  }));
+  same(first, "RUNNING");
+  same(std::chrono::steady_clock::now() - begun > PAUSE, true);
 }
 
 void deadline() {
@@ -116,8 +133,10 @@ void deadline() {
   const auto taker = [&first](const WatchJobResponse& response, grpc::ClientContext&) {
     if (first.empty()) first = response.job().status_text();
   };
-  fails(watch_once(usual(), "endless", taker, 2s), "DEADLINE_EXCEEDED");
+  const auto client = usual();
+  fails(watch_once(client, "endless", taker, 2s), "DEADLINE_EXCEEDED");
   same(first, "RUNNING");
+  none_left();
 }
 
 void cancel_after_begin() {
@@ -132,6 +151,7 @@ void cancel_after_begin() {
   WatchJobResponse response;
   same(reader->Read(&response), false);
   fails(reader->Finish(), "CANCELLED");
+  none_left();
 }
 
 void cancel_after_first_response() {
@@ -140,34 +160,51 @@ void cancel_after_first_response() {
     if (first.empty()) first = response.job().status_text();
     context.TryCancel();
   };
-  fails(watch_once(usual(), "endless", taker), "CANCELLED");
+  const auto client = usual();
+  fails(watch_once(client, "endless", taker), "CANCELLED");
   same(first, "RUNNING");
+  none_left();
 }
 
 void watch_to_end() {
   std::vector<WatchJobResponse> responses;
-  must(usual().watch("p", ask("backup"), [&responses](const WatchJobResponse& response) {
+  const auto client = usual();
+  must(client.watch("p", ask("backup"), [&responses](const WatchJobResponse& response) {
     responses.push_back(response);
     return true;
   }));
   checks::history(responses);
+  none_left();
+}
+
+// Two responses of a watch by the snippet, with something asked of the runner in between.
+std::vector<WatchJobResponse> watch_across(const Client& client, const std::string& line, const std::string& answer) {
+  std::vector<WatchJobResponse> seen;
+  must(client.watch("p", "endless", [&](const WatchJobResponse& response) {
+    seen.push_back(response);
+    return seen.size() < 2 && ask(line) == answer;
+  }));
+  return seen;
+}
+
+void watch_resume_killed() {
+  const auto seen = watch_across(usual(), "kill", "killed");
+  same(seen.at(1).resume_token(), seen.at(0).resume_token());
 }
 
 void watch_resume() {
-  std::vector<WatchJobResponse> seen;
-  must(usual().watch("p", "endless", [&seen](const WatchJobResponse& response) {
-    seen.push_back(response);
-    return seen.size() < 2 && ask("restart") == "restarted";
-  }));
+  const auto client = usual();
+  const auto seen = watch_across(client, "restart", "restarted");
   same(seen.at(0).has_job() && seen.at(1).has_heartbeat(), true);
-  same(seen[1].resume_token(), seen[0].resume_token());
+  same(seen.at(1).resume_token(), seen.at(0).resume_token());
   std::string token;
-  must(usual().watch("p", EXAMPLE, [&token](const WatchJobResponse& response) {
+  must(client.watch("p", EXAMPLE, [&token](const WatchJobResponse& response) {
     token = response.resume_token();
     return true;
   }));
   const auto taker = [](const WatchJobResponse&, grpc::ClientContext&) { throw std::runtime_error("a response"); };
-  must(watch_once(usual(), EXAMPLE, taker, 10s, token));
+  must(watch_once(client, EXAMPLE, taker, 10s, token));
+  none_left();
 }
 
 void gzip() {
@@ -286,6 +323,8 @@ const std::map<std::string, std::function<void()>> SCENARIOS = {
     {"cancel_after_first_response", cancel_after_first_response},
     {"watch_to_end", watch_to_end},
     {"watch_resume", watch_resume},
+    {"watch_resume_killed", watch_resume_killed},
+    {"watch_pushback", watch_pushback},
     {"gzip", gzip},
     {"unimplemented_method",
      [] {

@@ -1,4 +1,4 @@
-// DOCS> C++, by grpc++: `apt-get install libgrpc++-dev protobuf-compiler-grpc`
+// DOCS> C++, by grpc++: `apt-get install g++ libgrpc++-dev protobuf-compiler-grpc`; generate code of `google/rpc/status.proto` and `error_details.proto` as well, from [googleapis](https://github.com/googleapis/googleapis)
 // How to call jobgate with grpc++. Copy what you need.
 
 #pragma once
@@ -12,6 +12,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <grpcpp/grpcpp.h>
 
@@ -24,6 +25,7 @@ namespace snippet {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
+inline bool may_pass(const grpc::Status& status);
 inline milliseconds pause(const grpc::Status& status, int failures);
 
 // The library itself repeats what may pass, and waits as long as the gateway says.
@@ -83,7 +85,7 @@ class Client {
         }
       }
       const grpc::Status status = reader->Finish(); // OK: the job has ended.
-      if (status.error_code() != grpc::StatusCode::UNAVAILABLE || ++failures == MAX_FAILURES) return status;
+      if (!may_pass(status) || ++failures == MAX_FAILURES) return status;
       std::this_thread::sleep_for(pause(status, failures));
     }
   }
@@ -159,6 +161,12 @@ inline std::optional<milliseconds> retry_delay(const grpc::Status& status) {
   const auto info = detail<google::rpc::RetryInfo>(status);
   if (!info) return {};
   return std::chrono::seconds(info->retry_delay().seconds()) + milliseconds(info->retry_delay().nanos() / 1'000'000);
+}
+
+// Whether another try may do better.
+inline bool may_pass(const grpc::Status& status) {
+  if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) return retry_delay(status).has_value();
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE;
 }
 
 // The time to wait: as the gateway says, a minute at most; else longer with each failure.
