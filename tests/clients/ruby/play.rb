@@ -19,6 +19,29 @@ def ask(line)
   $stdin.gets.chomp
 end
 
+# No watch is left at the gateway. Asked while the channel lives.
+def none_left = same(ask("watchers"), "0")
+
+# Whether two seconds have passed within the block, however clocks are read.
+def patient
+  begun = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+  yield
+  raise "did not wait" if Process.clock_gettime(Process::CLOCK_MONOTONIC) - begun < 1.9
+end
+
+# Two responses of a watch by the snippet, with something asked of the runner in between.
+def watch_across(client, line)
+  responses = []
+  client.watch("p", "endless") do |response|
+    responses << response
+    break if responses.size == 2
+
+    ask(line)
+  end
+  same(responses[1].resume_token, responses[0].resume_token)
+  responses
+end
+
 # The stack can't do this, whoever uses it.
 class Unsupported < StandardError; end
 
@@ -145,9 +168,7 @@ SCENARIOS = {
     policy = Jobgate::SERVICE_CONFIG[:methodConfig][0]
     hasty = policy[:retryPolicy].merge(initialBackoff: "0.05s", maxBackoff: "0.1s")
     config = { methodConfig: [policy.merge(retryPolicy: hasty)] }
-    begun = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-    Jobgate.plaintext(ADDRESS, "#{TOKEN}-pushback", config).get("p", "pushback")
-    raise "did not wait" if Process.clock_gettime(Process::CLOCK_MONOTONIC) - begun < 0.9
+    patient { Jobgate.plaintext(ADDRESS, "#{TOKEN}-pushback", config).get("p", "pushback") }
   end,
 
   deadline: lambda do |client|
@@ -156,6 +177,7 @@ SCENARIOS = {
     watch = watch_once(client, "endless", deadline: Time.now + 2)
     fails(:DEADLINE_EXCEEDED) { watch.execute.each { |response| responses << response } }
     same(responses[0].job.status_text, "RUNNING")
+    none_left
   end,
 
   cancel_after_begin: lambda do |client|
@@ -163,6 +185,7 @@ SCENARIOS = {
     responses = watch.execute
     Thread.new { sleep 0.1 and watch.cancel }
     fails(:CANCELLED) { responses.to_a }
+    none_left
   rescue GRPC::Core::CallError
     raise Unsupported, "Ruby's grpc 1.51 says CallError, not CANCELLED, of a call that is cancelled before its headers"
   end,
@@ -177,6 +200,7 @@ SCENARIOS = {
       end
     end
     same(first.job.status_text, "RUNNING")
+    none_left
   end,
 
   watch_to_end: lambda do |client|
@@ -187,21 +211,32 @@ SCENARIOS = {
     times = responses.map { |response| response.observe_time.to_time }
     same(times, times.sort)
     raise "no resume token" if responses.any? { |response| response.resume_token.empty? }
+    none_left
   end,
 
   watch_resume: lambda do |client|
-    responses = []
-    client.watch("p", "endless") do |response|
-      responses << response
-      break if responses.size == 2
-
-      ask("restart")
-    end
-    first, second = responses
-    same([first.event, second.event], %i[job heartbeat])
-    same(second.resume_token, first.resume_token)
+    same(watch_across(client, "restart").map(&:event), %i[job heartbeat])
     last, = client.watch("p", EXAMPLE).to_a
     same(watch_once(client, EXAMPLE, last.resume_token).execute.to_a, [])
+    none_left
+  end,
+
+  watch_resume_killed: ->(client) { watch_across(client, "kill") },
+
+  watch_pushback: lambda do |_|
+    patient do
+      first = plain("#{TOKEN}-watch-pushback").watch("p", "pushback").first
+      same(first.job.status_text, "RUNNING")
+    end
+    # What a block raises is its own, and ends the watch, even if it looks like the watch's.
+    own = GRPC::Unavailable.new("the block's")
+    seen = 0
+    found = begin
+      plain.watch("p", EXAMPLE) { seen += 1 and raise own }
+    rescue GRPC::Unavailable => error
+      error
+    end
+    same([found.equal?(own), seen], [true, 1])
   end,
 
   gzip: lambda do |_|

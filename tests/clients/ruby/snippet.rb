@@ -1,4 +1,4 @@
-# DOCS> Ruby, by grpc: `gem install grpc`
+# DOCS> Ruby, by grpc: `gem install grpc grpc-tools`
 # How to call jobgate with Ruby's grpc. Copy what you need.
 
 require "json"
@@ -42,22 +42,28 @@ module Jobgate
       @stub.get_job(request, metadata: @metadata, deadline: Time.now + timeout)
     end
 
-    # All that happens to the job, to its end. A watch that breaks is taken up again.
+    # All that happens to the job, to its end. A watch that breaks is taken up again; what the block
+    # raises ends it.
     def watch(project, job)
       return enum_for(:watch, project, job) unless block_given?
 
       request = V1::WatchJobRequest.new(project_id: project, job_id: job)
       failures = 0
+      raised = nil
       begin
         call = @stub.watch_job(request, metadata: @metadata, return_op: true)
         call.execute.each do |response|
           request.resume_token = response.resume_token
           failures = 0
-          yield response # response.job, else response.heartbeat
+          begin
+            yield response # response.job, else response.heartbeat
+          rescue StandardError => raised
+            raise
+          end
         end
-      rescue GRPC::Unavailable => error
+      rescue GRPC::Unavailable, GRPC::ResourceExhausted => error
         failures += 1
-        raise if failures == MAX_FAILURES
+        raise if error.equal?(raised) || !Jobgate.may_pass?(error) || failures == MAX_FAILURES
 
         sleep(Jobgate.pause(error, failures))
         retry
@@ -82,10 +88,11 @@ module Jobgate
   # What an error says besides code and text, by the name of the type: ErrorInfo, RetryInfo...
   def self.details(error)
     status = GRPC::GoogleRpcStatusUtils.extract_google_rpc_status(error.to_status)
-    (status&.details || []).to_h do |packed|
+    (status&.details || []).filter_map do |packed|
       name = packed.type_name.split(".").last
-      [name, packed.unpack(Google::Rpc.const_get(name))]
-    end
+      # Types that are newer than this program are left out.
+      [name, packed.unpack(Google::Rpc.const_get(name))] if Google::Rpc.const_defined?(name)
+    end.to_h
   end
 
   # Why a call failed, such as "JOB_NOT_FOUND"; nil if the gateway did not say so itself.
@@ -100,9 +107,14 @@ module Jobgate
     delay && delay.seconds + delay.nanos / 1e9
   end
 
+  # Whether another try may do better.
+  def self.may_pass?(error)
+    error.is_a?(GRPC::Unavailable) || !retry_delay(error).nil?
+  end
+
   # The seconds to wait: as the gateway says, a minute at most; else longer with each failure.
   def self.pause(error, failures)
-    wait = [2**failures / 8.0, 10].min
+    wait = [2**failures / 8.0, 10.0].min
     [retry_delay(error) || rand(wait / 2..wait), 60].min
   end
 end
