@@ -20,6 +20,7 @@ import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
+import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.health.v1.HealthCheckRequest;
 import io.grpc.health.v1.HealthCheckResponse.ServingStatus;
@@ -51,6 +52,9 @@ import java.util.function.Predicate;
 final class Play {
   private static final String ADDRESS = System.getenv("JOBGATE_ADDRESS");
   private static final String TOKEN = System.getenv("JOBGATE_TOKEN");
+  /** What the pauses of two seconds are at least, however clocks are read; in nanoseconds. */
+  private static final long PAUSE = 1_900_000_000L;
+
   private static final PrintStream OUT = new PrintStream(System.out, true, StandardCharsets.UTF_8);
   private static final BufferedReader IN =
       new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
@@ -65,6 +69,11 @@ final class Play {
   static String ask(String line) throws IOException {
     OUT.println(line);
     return IN.readLine();
+  }
+
+  /** No watch is left at the gateway. Asked while the channel lives. */
+  static void noneLeft() throws IOException {
+    same(ask("watchers"), "0");
   }
 
   /** The snippet's client. */
@@ -121,7 +130,11 @@ final class Play {
 
   static void play(String name) throws Exception {
     switch (name) {
-      case "example_job" -> Checks.example(usual().get("p", EXAMPLE));
+      case "example_job" -> {
+        try (var client = usual()) {
+          Checks.example(client.get("p", EXAMPLE));
+        }
+      }
       case "entity_shapes" -> Checks.entities(usual().get("p", "entities"), table("entities.txt"));
       case "field_presence" -> {
         Checks.presence(usual().get("p", "absent"), false);
@@ -150,12 +163,14 @@ final class Play {
         var watch = watchOnce(client, "endless", "");
         same(watch.next().getJob().getStatusText(), "RUNNING");
         fails("DEADLINE_EXCEEDED", () -> watch);
+        noneLeft();
       }
       case "cancel_after_begin" -> {
         var context = Context.current().withCancellation();
         var watch = context.call(() -> watchOnce(usual(), "slow", ""));
         context.cancel(null);
         fails("CANCELLED", () -> watch);
+        noneLeft();
       }
       case "cancel_after_first_response" -> {
         var context = Context.current().withCancellation();
@@ -163,13 +178,17 @@ final class Play {
         same(watch.next().getJob().getStatusText(), "RUNNING");
         context.cancel(null);
         fails("CANCELLED", () -> watch);
+        noneLeft();
       }
       case "watch_to_end" -> {
         var responses = new ArrayList<WatchJobResponse>();
         usual().watch("p", ask("backup"), responses::add);
         Checks.history(responses);
+        noneLeft();
       }
       case "watch_resume" -> watchResume();
+      case "watch_resume_killed" -> watchAcross("kill", "killed");
+      case "watch_pushback" -> watchPushback();
       case "gzip" -> {
         same(gzip("z".repeat(128)).getStatusText(), "RUNNING");
         Checks.large(gzip("large"));
@@ -213,26 +232,55 @@ final class Play {
         .build();
     long begun = System.nanoTime();
     same(new Client(channel, TOKEN + "-pushback").get("p", "pushback").getStatusText(), "RUNNING");
-    same(System.nanoTime() - begun > 900_000_000L, true);
+    same(System.nanoTime() - begun > PAUSE, true);
   }
 
-  static void watchResume() throws Exception {
+  static void watchPushback() throws Exception {
+    long begun = System.nanoTime();
+    var seen = new ArrayList<WatchJobResponse>();
+    plain(TOKEN + "-watch-pushback").watch("p", "pushback", response -> {
+      seen.add(response);
+      return false;
+    });
+    same(seen.get(0).getJob().getStatusText(), "RUNNING");
+    same(System.nanoTime() - begun > PAUSE, true);
+    // What a taker throws is its own, and ends the watch, even if it looks like the watch's.
+    seen.clear();
+    var own = Status.UNAVAILABLE.withDescription("the taker's").asRuntimeException();
+    var found = fails("UNAVAILABLE", () -> {
+      plain(TOKEN).watch("p", EXAMPLE, response -> {
+        seen.add(response);
+        throw own;
+      });
+      return null;
+    });
+    same(List.of(found == own, seen.size()), List.of(true, 1));
+  }
+
+  /** Two responses of a watch by the snippet, with something asked of the runner in between. */
+  static List<WatchJobResponse> watchAcross(String line, String answer) throws Exception {
     var seen = new ArrayList<WatchJobResponse>();
     Predicate<WatchJobResponse> two = response -> {
       seen.add(response);
       try {
-        return seen.size() < 2 && ask("restart").equals("restarted");
+        return seen.size() < 2 && ask(line).equals(answer);
       } catch (IOException problem) {
         throw new AssertionError(problem);
       }
     };
     usual().watch("p", "endless", two);
-    same(List.of(seen.get(0).hasJob(), seen.get(1).hasHeartbeat()), List.of(true, true));
     same(seen.get(1).getResumeToken(), seen.get(0).getResumeToken());
+    return seen;
+  }
+
+  static void watchResume() throws Exception {
+    var seen = watchAcross("restart", "restarted");
+    same(List.of(seen.get(0).hasJob(), seen.get(1).hasHeartbeat()), List.of(true, true));
     seen.clear();
     usual().watch("p", EXAMPLE, seen::add);
     same(seen.size(), 1);
     same(watchOnce(usual(), EXAMPLE, seen.get(0).getResumeToken()).hasNext(), false);
+    noneLeft();
   }
 
   static Job gzip(String job) {

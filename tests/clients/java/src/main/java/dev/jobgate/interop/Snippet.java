@@ -22,7 +22,6 @@ import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
-import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.TlsChannelCredentials;
 import io.grpc.protobuf.StatusProto;
@@ -58,7 +57,7 @@ final class Snippet {
   static final int MAX_FAILURES = 20;
 
   /** JobService over a channel. Make one and keep it: a channel connects again by itself. */
-  record Client(JobServiceBlockingStub stub) {
+  record Client(JobServiceBlockingStub stub) implements AutoCloseable {
     Client(Channel channel, String token) {
       this(JobServiceGrpc.newBlockingStub(channel).withCallCredentials(new Token(token)));
     }
@@ -71,30 +70,47 @@ final class Snippet {
 
     /**
      * Hands over all that happens to the job, to its end, or until the taker says false. A watch
-     * that breaks is taken up again. A response has a job or, while nothing changes, a heartbeat.
+     * that breaks is taken up again; what the taker throws ends it. A response has a job or, while
+     * nothing changes, a heartbeat.
      */
     void watch(String project, String job, Predicate<WatchJobResponse> taker) throws Exception {
       var request = WatchJobRequest.newBuilder().setProjectId(project).setJobId(job);
       int failures = 0;
       while (true) {
+        StatusRuntimeException failure;
         try (var context = Context.current().withCancellation()) {
           Iterator<WatchJobResponse> responses = context.call(() -> stub.watchJob(request.build()));
-          while (responses.hasNext()) {
-            WatchJobResponse response = responses.next();
+          while (true) {
+            WatchJobResponse response;
+            try {
+              if (!responses.hasNext()) {
+                return; // The job has ended.
+              }
+              response = responses.next();
+            } catch (StatusRuntimeException error) {
+              failure = error;
+              break;
+            }
             request.setResumeToken(response.getResumeToken());
             failures = 0;
             if (!taker.test(response)) {
               return;
             }
           }
-          return; // The job has ended.
-        } catch (StatusRuntimeException error) {
-          failures++;
-          if (error.getStatus().getCode() != Status.Code.UNAVAILABLE || failures == MAX_FAILURES) {
-            throw error;
-          }
-          Thread.sleep(pause(error, failures));
         }
+        failures++;
+        if (!mayPass(failure) || failures == MAX_FAILURES) {
+          throw failure;
+        }
+        Thread.sleep(pause(failure, failures));
+      }
+    }
+
+    /** Ends the channel, and all calls on it. */
+    @Override
+    public void close() {
+      if (stub.getChannel() instanceof ManagedChannel channel) {
+        channel.shutdownNow();
       }
     }
   }
@@ -159,6 +175,15 @@ final class Snippet {
     return detail(error, RetryInfo.class)
         .map(RetryInfo::getRetryDelay)
         .map(delay -> delay.getSeconds() * 1000 + delay.getNanos() / 1_000_000);
+  }
+
+  /** Whether another try may do better. */
+  static boolean mayPass(StatusRuntimeException error) {
+    return switch (error.getStatus().getCode()) {
+      case UNAVAILABLE -> true;
+      case RESOURCE_EXHAUSTED -> retryDelay(error).isPresent();
+      default -> false;
+    };
   }
 
   /** The milliseconds to wait: as the gateway says, a minute at most; else longer with each failure. */
