@@ -1,4 +1,4 @@
-// DOCS> Rust 1.91 or newer, by tonic: `cargo add tonic --features tls-aws-lc,tls-native-roots`, `cargo add tonic-prost tonic-types prost prost-types futures-util fastrand`, `cargo add tokio --features time`, `cargo add --build tonic-prost-build`
+// DOCS> Rust, by tonic: `cargo add tonic --features tls-aws-lc,tls-native-roots`, `cargo add tonic-prost tonic-types prost prost-types futures-util fastrand`, `cargo add tokio --features time`, `cargo add --build tonic-prost-build`; for Rust 1.91 or newer
 //! How to call jobgate with tonic. Copy what you need.
 
 use std::{error::Error as _, time::Duration};
