@@ -63,7 +63,9 @@ impl Check {
         for option in options().into_iter().chain(secrets()) {
             print(&option)?;
         }
-        let config = serve.gateway().config(NonZeroUsize::MIN)?;
+        let (gateway, telemetry) = serve.parts();
+        telemetry.collector()?;
+        let config = gateway.config(NonZeroUsize::MIN)?;
         let project = project.or_else(|| own_project(&config.upstream.credentials));
         // Nobody knows what a cloud says to a signature for a project that it does not know.
         let aimless = project.is_none() && is_key(&config.upstream.credentials);

@@ -31,17 +31,18 @@ pub(crate) struct Serve {
 // === impl Serve ===
 
 impl Serve {
-    /// What is served.
-    pub(crate) fn gateway(self) -> Gateway {
-        self.gateway
+    /// What is served, and what is told of it.
+    pub(super) fn parts(self) -> (Gateway, TelemetryArgs) {
+        (self.gateway, self.telemetry)
     }
 
     /// Serves until a signal comes.
     pub(crate) fn run(self, console: Console) -> Result<Exit, Error> {
         // Whole, so that no flag is forgotten.
         let Self { gateway, workers, telemetry } = self;
+        let collector = telemetry.collector()?;
         // Until the end, which it tells of.
-        let (_log, collector) = telemetry.start_log(console)?;
+        let _log = telemetry.start_log(console)?;
         let workers = workers.or_else(|| thread::available_parallelism().ok());
         let config = gateway.config(workers.unwrap_or(NonZeroUsize::MIN))?;
         let reload = config.reload.clone();

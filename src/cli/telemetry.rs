@@ -86,34 +86,38 @@ enum Level {
 // === impl TelemetryArgs ===
 
 impl TelemetryArgs {
-    /// Starts the log. The way to a collector needs a runtime, and comes later.
-    pub(super) fn start_log(self, console: Console) -> Result<(Log, Collector), Error> {
-        // Whole, so that no flag is forgotten.
-        let Self { log_format, log_level, otlp_endpoint, trace_sample, otlp_metrics_interval } =
-            self;
-        let format = match log_format {
+    /// Starts the log.
+    pub(super) fn start_log(&self, console: Console) -> Result<Log, Error> {
+        let format = match self.log_format {
             Format::Text => LogFormat::Text,
             Format::Json => LogFormat::Json,
         };
-        let level = match log_level {
+        let level = match self.log_level {
             Level::Error => tracing::Level::ERROR,
             Level::Warn => tracing::Level::WARN,
             Level::Info => tracing::Level::INFO,
             Level::Debug => tracing::Level::DEBUG,
         };
-        let log = Log::start(format, level, console.colors_stderr()).map_err(Error::Runtime)?;
-        let endpoint = match otlp_endpoint {
-            Some(endpoint) => Some(endpoint),
+        Log::start(format, level, console.colors_stderr()).map_err(Error::Runtime)
+    }
+
+    /// The collector, by these options and OpenTelemetry's variable.
+    pub(super) fn collector(&self) -> Result<Collector, UsageError> {
+        let Interval(metrics_every) = self.otlp_metrics_interval;
+        let endpoint = match &self.otlp_endpoint {
+            Some(endpoint) => Some(endpoint.clone()),
             None => standard_endpoint()?,
         };
-        let Interval(metrics_every) = otlp_metrics_interval;
         if metrics_every.is_some() && endpoint.is_none() {
             let (what, flags) = ("--otlp-metrics-interval", "--otlp-endpoint");
-            return Err(UsageError::Needs { what, flags }.into());
+            return Err(UsageError::Needs { what, flags });
         }
-        let endpoint = endpoint.map(|endpoint| endpoint.as_str().to_owned());
-        let config = |endpoint| ExportConfig { endpoint, share: trace_sample, metrics_every };
-        Ok((log, Collector(endpoint.map(config))))
+        let config = |endpoint: BaseUrl| ExportConfig {
+            endpoint: endpoint.as_str().to_owned(),
+            share: self.trace_sample,
+            metrics_every,
+        };
+        Ok(Collector(endpoint.map(config)))
     }
 }
 

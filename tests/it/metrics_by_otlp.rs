@@ -91,17 +91,20 @@ async fn a_collector_that_never_answers_or_is_not_there_hinders_no_call_and_no_e
 }
 
 #[tokio::test]
-async fn what_can_not_be_is_told_at_the_start() {
-    let serve = ["serve", "--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0"];
+async fn what_can_not_be_is_told_at_the_start_and_by_a_check() {
+    let options = ["--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0"];
     let flag = "--otlp-metrics-interval";
     for (flags, told) in [
         (&[flag, "60s"][..], "--otlp-metrics-interval needs --otlp-endpoint"),
         (&[flag, "999ms", "--otlp-endpoint", "http://127.0.0.1:9"], "must be a second at least"),
         (&[flag, "often"], "not a duration"),
     ] {
-        let output = jobgate(&[&serve[..], flags].concat()).output().await.unwrap();
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{error}");
-        assert!(error.contains(told), "{error}");
+        for name in ["serve", "check"] {
+            let args = [&[name], &options[..], flags].concat();
+            let output = jobgate(&args).output().await.unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{name}: {error}");
+            assert!(error.contains(told), "{name}: {error}");
+        }
     }
 }

@@ -227,8 +227,8 @@ async fn the_log_names_the_trace_of_a_call() {
 }
 
 #[tokio::test]
-async fn what_is_no_collector_or_no_share_is_told_at_the_start() {
-    let serve = ["serve", "--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0"];
+async fn what_is_no_collector_or_no_share_is_told_at_the_start_and_by_a_check() {
+    let options = ["--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0"];
     let standard = "OTEL_EXPORTER_OTLP_ENDPOINT";
     for (flags, variable, told) in [
         (&["--otlp-endpoint", "collector:4317"][..], "", "--otlp-endpoint"),
@@ -236,10 +236,12 @@ async fn what_is_no_collector_or_no_share_is_told_at_the_start() {
         (&["--trace-sample", "10%"], "", "--trace-sample"),
         (&[], "collector:4317", standard),
     ] {
-        let mut command = jobgate(&[&serve[..], flags].concat());
-        let output = command.env(standard, variable).output().await.unwrap();
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{error}");
-        assert!(error.contains(told), "{error}");
+        for name in ["serve", "check"] {
+            let mut command = jobgate(&[&[name], &options[..], flags].concat());
+            let output = command.env(standard, variable).output().await.unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{name}: {error}");
+            assert!(error.contains(told), "{name}: {error}");
+        }
     }
 }
