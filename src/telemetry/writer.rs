@@ -63,8 +63,10 @@ pub(super) fn start(mut out: impl io::Write + Send + 'static) -> io::Result<Arc<
     thread::Builder::new().name("log".to_owned()).spawn(move || {
         let mut lines = Vec::new();
         while these.take(&mut lines) {
-            // Where the log can't go, there is nowhere to say so.
-            let _ = out.write_all(&lines).and_then(|()| out.flush());
+            // Where the log can't go, there is nowhere to say so but among the metrics.
+            if out.write_all(&lines).and_then(|()| out.flush()).is_err() {
+                these.lose(&lines);
+            }
             lines.clear();
         }
     })?;
@@ -91,6 +93,12 @@ impl Waiting {
         if first {
             self.some.notify_one();
         }
+    }
+
+    /// Counts lines that could not be written, or in part only.
+    fn lose(&self, lines: &[u8]) {
+        let lost = lines.split_inclusive(|byte| *byte == b'\n').count();
+        self.state().lost += u64::try_from(lost).unwrap_or(u64::MAX);
     }
 
     /// Waits for lines, gathers more, and takes them all; false if there will be none any more.
@@ -155,7 +163,8 @@ impl MakeWriter<'_> for Lines {
 impl Collector for LostLines {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let lost = WAITING.get().map_or(0, |waiting| waiting.state().lost);
-        let (name, help) = ("jobgate_log_lines_lost", "Lines of log that nobody read in time.");
+        let (name, help) =
+            ("jobgate_log_lines_lost", "Lines of log that were not read in time, or not written.");
         let counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         ConstCounter::new(lost).encode(counter)
     }
@@ -222,5 +231,27 @@ mod tests {
         waiting.finish();
         let read = read.lock().unwrap().len() / line.len();
         assert_eq!(u64::try_from(read).unwrap() + lost, u64::try_from(3 * fits).unwrap());
+    }
+
+    #[test]
+    fn lines_that_can_not_be_written_are_counted() {
+        struct Full;
+
+        impl io::Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let waiting = start(Full).unwrap();
+        for _ in 0..3 {
+            waiting.put(b"line\n");
+        }
+        waiting.finish();
+        assert_eq!(waiting.state().lost, 3);
     }
 }
