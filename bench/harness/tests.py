@@ -2,7 +2,7 @@
 
 import unittest
 
-from . import plot, table
+from . import counts, plot, table
 from .growth import Series
 
 FAST = [{"cpu": 10.0}, {"cpu": 12.0}, {"cpu": 30.0}]
@@ -24,6 +24,22 @@ class Tables(unittest.TestCase):
     def test_ratios_are_of_the_same_round(self):
         text = table.ratios({"a": FAST, "b": SLOW}, {"a": Named("A"), "b": Named("B")}, "cpu")
         self.assertEqual(text.splitlines()[2:], ["| A | 1.00 | 0.50 |", "| B | 2.00 | 1.00 |"])
+
+
+class Counts(unittest.TestCase):
+    def test_a_budget_is_read_as_it_is_written(self):
+        counted = {"job": 1_234_567, "no such job": 12}
+        self.assertEqual(counts.parse(counts.text(counted)), counted)
+
+    def test_five_percent_either_way_are_borne_and_no_more(self):
+        budget = {"a": 1000, "b": 1000, "c": 1000, "d": 1000}
+        counted = {"a": 1050, "b": 950, "c": 1051, "d": 949}
+        found = counts.compare(budget, counted)
+        self.assertEqual([line[:8] for line in found], ["c: +5.1%", "d: -5.1%"])
+
+    def test_what_is_on_one_side_only_is_said(self):
+        found = counts.compare({"a": 1}, {"b": 1})
+        self.assertEqual(found, ["a: in the budget, and not counted", "b: not in the budget"])
 
 
 class Plots(unittest.TestCase):

@@ -62,6 +62,8 @@ buildah build --pull-never --tag jobgate \
 buildah inspect --type image jobgate >"$store/image.json"
 base=$(buildah mount "$(buildah from --pull-never "${bases[1]}")")
 image=$(buildah mount "$(buildah from --pull-never jobgate)")
+# For who wants the program without its image.
+cp "$image/usr/local/bin/jobgate" "$top/target/image/jobgate"
 export IMAGE_BASE=$base IMAGE_ROOT=$image IMAGE_CONFIG=$store/image.json
 cd "$here"
 # A network with a loopback alone, so the image's own ports are free; its files can't be written.

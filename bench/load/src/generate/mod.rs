@@ -2,6 +2,7 @@
 
 mod answer;
 mod closed;
+mod counted;
 mod grpc;
 mod open;
 mod record;
@@ -36,6 +37,9 @@ pub struct Args {
     /// Calls per second whatever the answers take; without it, each answer is followed by a call
     #[arg(long)]
     rate: Option<f64>,
+    /// So many calls, one after another, and no figures: what they cost is counted from outside
+    #[arg(long, conflicts_with = "rate")]
+    calls: Option<u64>,
     #[arg(long, default_value_t = 1.0)]
     warm_up: f64,
     #[arg(long, default_value_t = 5.0)]
@@ -101,6 +105,9 @@ pub async fn run(args: Args) -> Result<()> {
     let plan = Arc::new(Plan { payload, status: args.status, same });
     let record = Arc::new(Record::default());
     let clients = args.connect(&plan).await?;
+    if let Some(calls) = args.calls {
+        return counted::run(clients, &plan, calls).await;
+    }
 
     let load = match args.rate {
         None => tokio::spawn(closed::run(clients, Arc::clone(&plan), Arc::clone(&record))),
