@@ -19,6 +19,7 @@ ALLOWED = {
     "grpc": {"access", "proto", "job", "telemetry", "upstream", "watch"},
     "server": {"access", "files", "proto", "grpc", "telemetry", "upstream"},
     "simulator": set(),
+    "measuring": {"grpc", "job", "upstream"},
     "fuzzing": {"access", "grpc", "job", "proto", "signing", "simulator", "upstream"},
 }
 BANNED = {

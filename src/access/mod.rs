@@ -4,7 +4,7 @@
 //! is sent upstream; a watch is judged again whenever they change.
 
 mod file;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "measuring"))]
 pub(crate) mod fuzzing;
 mod rules;
 mod san;

@@ -5,7 +5,7 @@ mod compression;
 mod convert;
 mod deadline;
 mod error;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "measuring"))]
 pub(crate) mod fuzzing;
 mod guard;
 mod header_limit;

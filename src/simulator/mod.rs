@@ -7,7 +7,7 @@
 mod admission;
 mod api;
 mod faults;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "measuring"))]
 pub(crate) mod fuzzing;
 mod iam;
 mod identity;

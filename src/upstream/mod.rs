@@ -13,7 +13,7 @@ mod error_body;
 mod exchanges;
 mod fetch;
 mod flights;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "measuring"))]
 pub(crate) mod fuzzing;
 mod http;
 mod json;

@@ -3,7 +3,7 @@
 //! With the caller's, whose token is passed on; or with the gateway's own: a token of IAM for a
 //! user's password, or requests signed with an access key.
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "measuring"))]
 pub(super) mod fuzzing;
 mod given;
 mod iam;
