@@ -109,7 +109,8 @@ impl TelemetryArgs {
             None => standard_endpoint()?,
         };
         if metrics_every.is_some() && endpoint.is_none() {
-            let (what, flags) = ("--otlp-metrics-interval", "--otlp-endpoint");
+            let (what, flags) =
+                ("--otlp-metrics-interval", "--otlp-endpoint or OTEL_EXPORTER_OTLP_ENDPOINT");
             return Err(UsageError::Needs { what, flags });
         }
         let config = |endpoint: BaseUrl| ExportConfig {

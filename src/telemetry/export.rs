@@ -1,10 +1,15 @@
 //! Traces and metrics on their way out: OTLP over gRPC, to a collector.
 
-use std::{env, str::FromStr, sync::Arc, time::Duration};
+use std::{env, ops::Range, str::FromStr, sync::Arc, time::Duration};
 
 use http::uri::Scheme;
+use opentelemetry::{Key, KeyValue};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithTonicConfig as _};
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource,
+    resource::{EnvResourceDetector, ResourceDetector as _},
+    trace::SdkTracerProvider,
+};
 use prometheus_client::registry::Registry;
 use tonic::transport::{self, Channel, ClientTlsConfig, Endpoint};
 
@@ -12,6 +17,12 @@ use super::{Tracer, metrics::Sending, sampling::Sampling};
 
 /// The time for a connection to the collector.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a collector that owes an answer may be silent before it is asked whether it is there, and
+/// how long it then may take. Below the ten seconds that each sending has, so that the next one
+/// finds a new connection.
+const SILENCE: Duration = Duration::from_secs(5);
+const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
 
 /// How long the end of the program waits for the last spans to be taken, and the last metrics.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -53,6 +64,7 @@ pub enum ExportError {
 pub struct Export {
     provider: SdkTracerProvider,
     channel: Channel,
+    resource: Resource,
     metrics_every: Option<Duration>,
     metrics: Option<Sending>,
 }
@@ -77,7 +89,12 @@ impl Export {
             }
         });
         let endpoint = endpoint.map_err(ExportError::Endpoint)?;
-        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy();
+        let channel = endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(SILENCE)
+            .keep_alive_timeout(SIGN_OF_LIFE)
+            .connect_lazy();
+        let resource = resource();
         let exporter = SpanExporter::builder()
             .with_tonic()
             .with_channel(channel.clone())
@@ -86,14 +103,14 @@ impl Export {
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_sampler(Sampling::new(*share))
-            .with_resource(resource())
+            .with_resource(resource.clone())
             .build();
-        Ok(Self { provider, channel, metrics_every: *metrics_every, metrics: None })
+        Ok(Self { provider, channel, resource, metrics_every: *metrics_every, metrics: None })
     }
 
     /// Begins to send these metrics, if that is asked for.
     pub fn send_metrics(&mut self, registry: Arc<Registry>) {
-        let start = |every| Sending::start(self.channel.clone(), &resource(), registry, every);
+        let start = |every| Sending::start(self.channel.clone(), &self.resource, registry, every);
         self.metrics = self.metrics_every.map(start);
     }
 
@@ -116,13 +133,29 @@ impl Export {
     }
 }
 
+/// What is told of this process. The environment has the last word.
 fn resource() -> Resource {
+    let told = EnvResourceDetector::new().detect();
+    let told = |key| told.get(&Key::from_static_str(key)).is_some();
     let mut resource = Resource::builder();
-    if env::var_os("OTEL_SERVICE_NAME").is_none() {
+    if env::var_os("OTEL_SERVICE_NAME").is_none() && !told("service.name") {
         resource = resource.with_service_name(env!("CARGO_PKG_NAME"));
     }
-    let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-    resource.with_attribute(version).build()
+    if !told("service.instance.id") {
+        resource = resource.with_attribute(KeyValue::new("service.instance.id", new_instance()));
+    }
+    resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build()
+}
+
+/// A name for this process alone, a random UUID: else what replicas count would be taken for one
+/// process' numbers.
+fn new_instance() -> String {
+    let bits = fastrand::u128(..);
+    // Version 4 of variant 1, RFC 9562.
+    let bits = bits & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
+    let digits = format!("{bits:032x}");
+    let part = |range: Range<usize>| digits.get(range).unwrap_or_default();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }
 
 // === impl Share ===
@@ -139,6 +172,16 @@ impl FromStr for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instance_is_a_random_uuid() {
+        let (one, other) = (new_instance(), new_instance());
+        assert_ne!(one, other);
+        let lengths: Vec<_> = one.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert_eq!(&one[14..15], "4", "{one}");
+        assert!(one[19..20].contains(['8', '9', 'a', 'b']), "{one}");
+    }
 
     #[test]
     fn a_share_is_a_part_of_one() {

@@ -1,8 +1,8 @@
 //! Metrics on their way out: OTLP over gRPC, to a collector, again and again.
 
-use std::{env, sync::Arc, time::Duration};
+use std::{env, error::Error as _, iter, sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 use opentelemetry_proto::{
     tonic::{
         collector::metrics::v1::{
@@ -31,8 +31,25 @@ use super::{
 /// Headers for the collector, as `KEY=VALUE,..`, percent-encoded; the first that is set.
 const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
 
+/// Those that say how a request is sent, which is not for others to say.
+const OF_THE_CONNECTION: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
 /// How long the collector may take. OpenTelemetry's usual one.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most characters that are logged of what the collector says.
+const MAX_TOLD: usize = 200;
+
+/// Shorter words of a header's value are no secrets, and stand in many texts.
+const SHORTEST_SECRET: usize = 4;
 
 /// Sends metrics from a task of its own.
 #[derive(Debug)]
@@ -49,6 +66,8 @@ struct Sender {
     schema_url: String,
     registry: Arc<Registry>,
     period: Period,
+    /// Whether it was complained of, and nothing has been taken since.
+    failing: bool,
 }
 
 // === impl Sending ===
@@ -70,6 +89,7 @@ impl Sending {
             schema_url: schema_url.unwrap_or_default(),
             registry,
             period: Period { start: now, end: now },
+            failing: false,
         };
         let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
@@ -79,18 +99,17 @@ impl Sending {
             // The first comes at once.
             ticks.tick().await;
             loop {
-                let last = tokio::select! {
-                    _ = &mut stopped => true,
-                    _ = ticks.tick() => false,
+                let next = async {
+                    ticks.tick().await;
+                    sender.send().await;
                 };
-                if let Err(error) = sender.send().await {
-                    let (code, message) = (error.code(), error.message());
-                    tracing::warn!(?code, message, "metrics could not be sent");
-                }
-                if last {
-                    return;
+                tokio::select! {
+                    () = next => {}
+                    // The last ones have in them what those had that are under way.
+                    _ = &mut stopped => break,
                 }
             }
+            sender.send().await;
         });
         Self { stop, task }
     }
@@ -109,7 +128,23 @@ impl Sending {
 // === impl Sender ===
 
 impl Sender {
-    async fn send(&mut self) -> Result<(), Status> {
+    /// Sends them, and complains once if they are not taken.
+    async fn send(&mut self) {
+        match self.try_send().await {
+            Ok(()) if self.failing => {
+                self.failing = false;
+                tracing::info!("metrics are sent again");
+            }
+            Err(status) if !self.failing => {
+                self.failing = true;
+                let code = status.code();
+                tracing::warn!(?code, error = self.told(&status), "metrics could not be sent");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    async fn try_send(&mut self) -> Result<(), Status> {
         let text = exposition::write(&self.registry, Format::Open)
             .map_err(|_| Status::internal("they could not be written"))?;
         self.period.end = otlp::now();
@@ -121,22 +156,40 @@ impl Sender {
         let mut request =
             Request::new(ExportMetricsServiceRequest { resource_metrics: vec![of_resource] });
         *request.metadata_mut() = self.headers.clone();
-        request.set_timeout(TIMEOUT);
-        let answer = timeout(TIMEOUT, self.client.export(request));
-        let answer = answer.await.map_err(|_| Status::deadline_exceeded("no answer"))??;
+        let answer = timeout(TIMEOUT, self.client.export(request)).await;
+        let answer = answer.map_err(|_| Status::deadline_exceeded("no answer"))??;
         if let Some(partly) = answer.into_inner().partial_success
             && (partly.rejected_data_points > 0 || !partly.error_message.is_empty())
         {
-            let (rejected, message) = (partly.rejected_data_points, partly.error_message);
-            tracing::warn!(rejected, message, "the collector did not like all metrics");
+            let rejected = partly.rejected_data_points;
+            let error = self.redacted(&partly.error_message);
+            tracing::warn!(rejected, error, "the collector did not like all metrics");
         }
         Ok(())
     }
+
+    /// Why they were not taken: what this side found, with its causes, or what the collector says.
+    fn told(&self, status: &Status) -> String {
+        let mut causes = iter::successors(status.source(), |cause| (*cause).source()).peekable();
+        if causes.peek().is_none() {
+            return self.redacted(status.message());
+        }
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
+
+    /// What the collector says, without what it was sent to know us by.
+    fn redacted(&self, text: &str) -> String {
+        let values = self.headers.as_ref().values().filter_map(|value| value.to_str().ok());
+        let words = values.flat_map(|value| iter::once(value).chain(value.split_whitespace()));
+        let secrets = words.filter(|word| word.len() >= SHORTEST_SECRET);
+        let text = secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"));
+        text.chars().take(MAX_TOLD).collect()
+    }
 }
 
-/// The headers that the environment asks for. What is no header is left out, as it is with traces.
+/// The headers that the environment asks for. What can't be sent is left out and named.
 fn headers() -> MetadataMap {
-    let text = HEADERS.iter().find_map(|name| env::var(name).ok());
+    let text = HEADERS.iter().find_map(|name| env::var(name).ok().filter(|it| !it.is_empty()));
     parse_headers(&text.unwrap_or_default())
 }
 
@@ -147,9 +200,18 @@ fn parse_headers(text: &str) -> MetadataMap {
         let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
         let mut value = HeaderValue::from_str(&value).ok()?;
         value.set_sensitive(true);
-        Some((name, value))
+        (!OF_THE_CONNECTION.contains(&name)).then_some((name, value))
     };
-    MetadataMap::from_headers(text.split(',').filter_map(header).collect())
+    let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
+    let headers = pairs.filter_map(|pair| {
+        let header = header(pair);
+        if header.is_none() {
+            let name = pair.split('=').next().unwrap_or_default();
+            tracing::warn!(name, "a header for the collector can't be sent");
+        }
+        header
+    });
+    MetadataMap::from_headers(headers.collect())
 }
 
 #[cfg(test)]
@@ -158,8 +220,9 @@ mod tests {
 
     #[test]
     fn headers_are_read_as_the_specification_has_them() {
-        let headers =
-            parse_headers("authorization=Basic%20YTpi, x-tenant = a%2Cb,,odd,b ad=1,c=%0A");
+        let headers = parse_headers(
+            "authorization=Basic%20YTpi, x-tenant = a%2Cb,,odd,b ad=1,c=%0A,host=h,content-length=1",
+        );
         let headers = headers.into_headers();
         assert_eq!(headers.len(), 2, "{headers:?}");
         assert_eq!(headers["authorization"], "Basic YTpi");

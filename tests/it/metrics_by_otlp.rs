@@ -1,12 +1,15 @@
 //! Metrics that are sent to a collector.
 
+use std::collections::BTreeMap;
+
 use jobgate::proto::v1::job_service_client::JobServiceClient;
 use opentelemetry_proto::tonic::{common::v1::KeyValue, metrics::v1::metric::Data};
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::support::{
     Reply, Upstream,
-    collector::{self, Collector},
+    collector::{self, Collector, MetricsSeen},
     gateway::channel,
     get_job,
     program::{Server, jobgate},
@@ -18,7 +21,7 @@ const GET: &str = "jobgate.v1.JobService/GetJob";
 async fn server(upstream: &Upstream, collector: &str, every: &str) -> Server {
     let endpoint = format!("http://{collector}");
     let flags = ["--otlp-endpoint", &endpoint, "--otlp-metrics-interval", every];
-    let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=a%20b");
+    let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=the%20secret");
     Server::with(&upstream.address.to_string(), &flags, &[headers]).await
 }
 
@@ -39,7 +42,7 @@ async fn the_last_metrics_are_sent_before_the_end() {
     one_call(server(&upstream, &collector.address.to_string(), "1h").await).await;
     let told = collector.metrics(1).await;
     let [told] = &told[..] else { panic!("{told:?}") };
-    assert_eq!(told.headers.get("x-tenant").unwrap(), "a b");
+    assert_eq!(told.headers.get("x-tenant").unwrap(), "the secret");
     assert_eq!(told.resource["service.name"], "jobgate");
     assert_eq!(told.resource["service.version"], env!("CARGO_PKG_VERSION"));
 
@@ -75,8 +78,12 @@ async fn they_are_sent_again_and_again() {
     let mut server = server(&upstream, &collector.address.to_string(), "1s").await;
     let told = collector.metrics(2).await;
     assert!(told[1].metrics.contains_key("jobgate.build_info"));
+    let instance = |told: &MetricsSeen| told.resource["service.instance.id"].clone();
+    assert_eq!(instance(&told[0]), instance(&told[1]));
     let line = server.logs("did not like").await;
-    assert!(line.contains("\"rejected\":3") && line.contains("too old"), "{line}");
+    assert!(line.contains("\"rejected\":3"), "{line}");
+    // It says what it was sent, which stays out of the log.
+    assert!(line.contains("too old for [redacted]") && !line.contains("secret"), "{line}");
 }
 
 #[tokio::test]
@@ -85,9 +92,12 @@ async fn a_collector_that_never_answers_or_is_not_there_hinders_no_call_and_no_e
     let silent = silent.local_addr().unwrap().to_string();
     let upstream = Upstream::new([Reply::job()]).await;
     let log = one_call(server(&upstream, "127.0.0.1:9", "1h").await).await;
-    assert!(log.contains("metrics could not be sent"), "{log}");
+    let line = log.lines().find(|line| line.contains("metrics could not be sent")).unwrap();
+    let fields: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
+    assert_eq!(fields["message"], "metrics could not be sent", "{line}");
+    assert!(fields["error"].as_str().unwrap().contains("Connection refused"), "{line}");
     let log = one_call(server(&upstream, &silent, "1h").await).await;
-    assert!(log.contains("may not have been sent"), "{log}");
+    assert!(log.contains("the last metrics may not have been sent"), "{log}");
 }
 
 #[tokio::test]
@@ -95,7 +105,7 @@ async fn what_can_not_be_is_told_at_the_start_and_by_a_check() {
     let options = ["--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0"];
     let flag = "--otlp-metrics-interval";
     for (flags, told) in [
-        (&[flag, "60s"][..], "--otlp-metrics-interval needs --otlp-endpoint"),
+        (&[flag, "60s"][..], "--otlp-metrics-interval needs --otlp-endpoint or"),
         (&[flag, "999ms", "--otlp-endpoint", "http://127.0.0.1:9"], "must be a second at least"),
         (&[flag, "often"], "not a duration"),
     ] {

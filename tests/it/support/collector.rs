@@ -152,7 +152,7 @@ impl MetricsService for Collector {
         let rejected = self.rejects.load(Ordering::Relaxed);
         let partly = ExportMetricsPartialSuccess {
             rejected_data_points: rejected,
-            error_message: "too old".to_owned(),
+            error_message: "too old for the secret".to_owned(),
         };
         let partial_success = (rejected > 0).then_some(partly);
         Ok(Response::new(ExportMetricsServiceResponse { partial_success }))
