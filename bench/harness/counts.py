@@ -1,6 +1,7 @@
 """The instructions of a call, by valgrind's callgrind.
 
-They are the same on any machine of the kind, however busy it is, so that a later change can be held against them.
+They are nearly the same however busy the machine is, if it is of the same kind and has the same C library, so that a
+later change can be held against them.
 """
 
 import pathlib

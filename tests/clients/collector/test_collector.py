@@ -119,8 +119,14 @@ class Metrics(unittest.TestCase):
             job = jobs_pb2.GetJobRequest(project_id="p", job_id="j")
             stub.GetJob(job, metadata=metadata(OF_GET), timeout=60)
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(f"http://{admin}/metrics") as scraped:
-            cls.scraped = scraped.read().decode()
+
+        def quiet():
+            """A scrape once nobody is connected: what the end of a connection counts is in it."""
+            with direct.open(f"http://{admin}/metrics") as scraped:
+                text = scraped.read().decode()
+            return text if "\njobgate_connections 0\n" in text else None
+
+        cls.scraped = until(quiet, "no connections")
         assert gateway.stop() == 0, gateway.text()
         until(collector.metrics, "metrics")
         cls.metrics = {metric.in_prometheus(): metric for metric in collector.metrics()}
