@@ -107,6 +107,11 @@ inline std::shared_ptr<grpc::Channel> channel(const std::string& address,
                                               const char* config = SERVICE_CONFIG) {
   grpc::ChannelArguments arguments;
   arguments.SetServiceConfigJSON(config);
+  // How long the gateway may be silent before it is asked whether it is there, and may then take: a
+  // net that has forgotten a connection tells nobody.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // As often as it takes.
   return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 

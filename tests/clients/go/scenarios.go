@@ -21,6 +21,7 @@ const example = "4010b39b5281d3590152874bfa3b1604"
 
 var (
 	address, aging = os.Getenv("JOBGATE_ADDRESS"), os.Getenv("JOBGATE_AGING_ADDRESS")
+	relay          = os.Getenv("JOBGATE_RELAY_ADDRESS")
 	secret         = os.Getenv("JOBGATE_TOKEN")
 	always         = context.Background()
 )
@@ -46,6 +47,7 @@ var scenarios = map[string]func(stack){
 	"cancel_after_begin":          cancelAfterBegin,
 	"cancel_after_first_response": cancelAfterFirstResponse,
 	"watch_resume_killed":         watchResumeKilled,
+	"watch_silent":                watchSilent,
 	"credentials_missing": func(s stack) {
 		_, err := s.dial(address, "", true).Get(always, "p", example)
 		fails(s, err, "UNAUTHENTICATED", "CREDENTIALS_MISSING")

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
 	jobgate "jobgate.dev/gen/jobgate/v1"
@@ -37,6 +38,10 @@ const serviceConfig = `{
 // maxFailures in a row end a watch, after two minutes or so if the gateway does not say how long.
 const maxFailures = 20
 
+// alive: how long the gateway may be silent before it is asked whether it is there, and may then
+// take. A net that has forgotten a connection tells nobody.
+var alive = keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}
+
 // token is sent with each call.
 type token string
 
@@ -58,6 +63,7 @@ func Dial(address, secret string, tls credentials.TransportCredentials) (*Client
 	connection, err := grpc.NewClient(address,
 		grpc.WithTransportCredentials(tls),
 		grpc.WithPerRPCCredentials(token(secret)),
+		grpc.WithKeepaliveParams(alive),
 		grpc.WithDefaultServiceConfig(serviceConfig))
 	if err != nil {
 		return nil, err

@@ -55,7 +55,12 @@ func HTTP2(config *tls.Config) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	return &http.Client{Transport: &http.Transport{Protocols: protocols, TLSClientConfig: config}}
+	// How long the gateway may be silent before it is asked whether it is there, and may then take: a
+	// net that has forgotten a connection tells nobody.
+	alive := &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 10 * time.Second}
+	return &http.Client{
+		Transport: &http.Transport{Protocols: protocols, TLSClientConfig: config, HTTP2: alive},
+	}
 }
 
 // DialConnect makes a client for a URL such as http://127.0.0.1:50051.

@@ -87,19 +87,7 @@ func watchToEnd(s stack) {
 
 func watchResume(s stack) {
 	client := s.dial(address, secret, true)
-	first := ""
-	for response, err := range client.Watch(always, "p", "endless") {
-		must(err)
-		if first == "" {
-			same(response.GetJob().GetStatusText(), "RUNNING")
-			first = response.ResumeToken
-			same(ask("restart"), "restarted")
-			continue
-		}
-		same(response.GetHeartbeat() != nil, true)
-		same(response.ResumeToken, first)
-		break
-	}
+	takenUp(client, "restart", "restarted")
 	token := ""
 	for response, err := range client.Watch(always, "p", example) {
 		must(err)
@@ -111,17 +99,28 @@ func watchResume(s stack) {
 	noneLeft()
 }
 
-func watchResumeKilled(s stack) {
+func watchResumeKilled(s stack) { takenUp(s.dial(address, secret, true), "kill", "killed") }
+
+func watchSilent(s stack) { takenUp(s.dial(relay, secret, true), "silence", "silent") }
+
+// takenUp is a watch that goes on after what the runner is asked to do.
+func takenUp(client client, line, answer string) {
 	first := ""
-	for response, err := range s.dial(address, secret, true).Watch(always, "p", "endless") {
+	var begun time.Time
+	for response, err := range client.Watch(always, "p", "endless") {
 		must(err)
-		if first != "" {
-			same(response.ResumeToken, first)
+		if first == "" {
+			same(response.GetJob().GetStatusText(), "RUNNING")
+			first = response.ResumeToken
+			same(ask(line), answer)
+			begun = time.Now()
+			continue
+		}
+		same(response.GetHeartbeat() != nil, true)
+		same(response.ResumeToken, first)
+		if response.ObserveTime.AsTime().After(begun) {
 			return
 		}
-		same(response.GetJob().GetStatusText(), "RUNNING")
-		first = response.ResumeToken
-		same(ask("kill"), "killed")
 	}
 	panic("the watch ended OK")
 }

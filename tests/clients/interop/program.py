@@ -48,6 +48,7 @@ class Stack:
             **os.environ,
             "JOBGATE_ADDRESS": servers.gateway.address,
             "JOBGATE_AGING_ADDRESS": servers.aging.address,
+            "JOBGATE_RELAY_ADDRESS": servers.relay.address,
             "JOBGATE_TLS_ADDRESS": servers.secure.address,
             "JOBGATE_CA": servers.ca,
             "JOBGATE_TOKEN": token,
@@ -99,8 +100,8 @@ def talk(program, servers, token):
             said, name, why = found.groups("")
             now = refused(servers.gateway)
             # Who does not obey comes too early, and is refused again until the time has come.
-            if (said, name) == ("ok", "watch_pushback") and now > before + 1:
-                said, why = "failed", f"refused {now - before:.0f} times: the pause was not obeyed"
+            if (said, name) == ("ok", "watch_pushback") and now != before + 1:
+                said, why = "failed", f"refused {now - before:.0f} times: the pause has to be met once and obeyed"
             results[name], before = (said, why), now
             continue
         if line == "restart":
@@ -109,6 +110,9 @@ def talk(program, servers, token):
         elif line == "kill":
             servers.kill()
             answer = "killed"
+        elif line == "silence":
+            servers.relay.silence()
+            answer = "silent"
         elif line == "watchers":
             answer = str(servers.gateway.left("jobgate_watchers"))
         elif line == "backup":

@@ -5,7 +5,9 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
+import threading
 import time
 import urllib.request
 
@@ -94,6 +96,47 @@ class Gateway(Process):
         return value
 
 
+class Relay:
+    """A way to a gateway that can swallow all that is under way, as a net does that has forgotten a connection."""
+
+    def __init__(self, target):
+        host, port = target.rsplit(":", 1)
+        self.target, self.swallowed = (host, int(port)), threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:  # It has been stopped.
+                return
+            server, swallowed = socket.create_connection(self.target), self.swallowed
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=carry, args=(*pair, swallowed), daemon=True).start()
+
+    def silence(self):
+        """Swallows what comes on the connections of now; later ones are as they should be."""
+        self.swallowed.set()
+        self.swallowed = threading.Event()
+
+    def stop(self):
+        self.listener.close()
+
+
+def carry(source, drain, swallowed):
+    """Carries bytes until one of the two has ended."""
+    try:
+        while data := source.recv(65536):
+            if not swallowed.is_set():
+                drain.sendall(data)
+        if not swallowed.is_set():
+            drain.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
 def certificates(folder):
     """Makes an authority and a certificate for 127.0.0.1; returns the files of the three."""
     ca, ca_key, cert, key = (f"{folder}/{name}" for name in ("ca.pem", "ca.key", "tls.pem", "tls.key"))
@@ -113,7 +156,7 @@ class Servers:
     """All that one program needs."""
 
     def __init__(self, folder):
-        self.folder, self.running = folder, []
+        self.folder, self.running, self.relay = folder, [], None
         try:
             path = pathlib.Path(folder, "script.toml")
             path.write_text(script())
@@ -126,6 +169,7 @@ class Servers:
             tls = ("--tls-cert", cert, "--tls-key", key)
             self.secure = self.keep(Gateway(folder, "secure", self.rest, "127.0.0.1:0", *tls))
             self.gateway = self.keep(Gateway(folder, "gateway", self.rest, "127.0.0.1:0"))
+            self.relay = Relay(self.gateway.address)
         except BaseException:
             self.stop()
             raise
@@ -175,6 +219,8 @@ class Servers:
         return found
 
     def stop(self):
+        if self.relay:
+            self.relay.stop()
         for process in self.running:
             process.process.kill()
             process.process.wait()

@@ -33,13 +33,17 @@ const SERVICE_CONFIG = {
   }],
 };
 
+// How long the gateway may be silent before it is asked whether it is there, and may then take: a net that has
+// forgotten a connection tells nobody.
+const KEEPALIVE = { 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_timeout_ms': 10_000 };
+
 // A watch gives up after so many failures in a row, two minutes or so if the gateway does not say how long.
 const MAX_FAILURES = 20;
 
 /** JobService over a channel. Make one and keep it: a channel connects again by itself. */
 class Client {
   constructor(address, credentials, metadata, config = SERVICE_CONFIG) {
-    const options = { 'grpc.service_config': JSON.stringify(config) };
+    const options = { 'grpc.service_config': JSON.stringify(config), ...KEEPALIVE };
     this.stub = new JobService(address, credentials, options);
     this.metadata = metadata;
   }
@@ -121,10 +125,15 @@ const { root: rpc } = protobuf.parse(`
 function details(error) {
   const [bytes] = error.metadata?.get('grpc-status-details-bin') ?? [];
   const found = {};
-  for (const { type_url, value } of bytes ? rpc.lookupType('google.rpc.Status').decode(bytes).details : []) {
-    const type = rpc.lookup(type_url.split('/').pop());
-    if (!(type instanceof protobuf.Type)) continue; // One of others, by a proxy.
-    found[type.name] = type.toObject(type.decode(value), { longs: Number, defaults: true });
+  try {
+    for (const { type_url, value } of bytes ? rpc.lookupType('google.rpc.Status').decode(bytes).details : []) {
+      const name = type_url.split('/').pop();
+      const type = name.startsWith('google.rpc.') && rpc.lookup(name);
+      if (!(type instanceof protobuf.Type)) continue; // One of others.
+      found[type.name] = type.toObject(type.decode(value), { longs: Number, defaults: true });
+    }
+  } catch {
+    // A proxy has changed the error.
   }
   return found;
 }

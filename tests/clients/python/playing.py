@@ -11,6 +11,7 @@ from snippet import details
 
 ADDRESS = os.environ.get("JOBGATE_ADDRESS")
 AGING = os.environ.get("JOBGATE_AGING_ADDRESS")
+RELAY = os.environ.get("JOBGATE_RELAY_ADDRESS")
 SECURE = os.environ.get("JOBGATE_TLS_ADDRESS")
 TOKEN = os.environ.get("JOBGATE_TOKEN")
 EXAMPLE = "4010b39b5281d3590152874bfa3b1604"
@@ -135,6 +136,12 @@ def check_error(error, line):
         assert found["RequestInfo"].request_id, "no request id"
     if "RetryInfo" in found:
         assert 5 < found["RetryInfo"].retry_delay.seconds <= 7, found["RetryInfo"]
+
+
+def check_heartbeat(response, first):
+    """Nothing has changed since a first response."""
+    assert response.HasField("heartbeat"), response
+    same(response.resume_token, first.resume_token)
 
 
 def check_history(responses):

@@ -6,6 +6,7 @@ import random
 import time
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -24,6 +25,14 @@ SERVICE_CONFIG = {
         },
     }],
 }
+
+# How long the gateway may be silent before it is asked whether it is there, and may then take: a net that has
+# forgotten a connection tells nobody.
+KEEPALIVE = [
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),  # As often as it takes.
+]
 
 # A watch gives up after so many failures in a row, two minutes or so if the gateway does not say how long.
 MAX_FAILURES = 20
@@ -65,7 +74,7 @@ class Client:
 
 def plaintext(address, token, config=SERVICE_CONFIG):
     """A client without TLS: on the same machine, or within a mesh."""
-    options = [("grpc.service_config", json.dumps(config))]
+    options = [("grpc.service_config", json.dumps(config)), *KEEPALIVE]
     return Client(grpc.insecure_channel(address, options), [("x-auth-token", token)])
 
 
@@ -75,19 +84,27 @@ def tls(address, token, ca=None, config=SERVICE_CONFIG):
     credentials = grpc.composite_channel_credentials(
         grpc.ssl_channel_credentials(ca), grpc.metadata_call_credentials(send_token)
     )
-    options = [("grpc.service_config", json.dumps(config))]
+    options = [("grpc.service_config", json.dumps(config)), *KEEPALIVE]
     return Client(grpc.secure_channel(address, credentials, options))
+
+
+KNOWN = {
+    f"google.rpc.{name}": getattr(error_details_pb2, name)
+    for name in ("ErrorInfo", "RetryInfo", "RequestInfo", "ResourceInfo", "BadRequest")
+}
 
 
 def details(error):
     """What an error says besides code and text, by the name of the type: ErrorInfo, RetryInfo..."""
     found = {}
-    status = rpc_status.from_call(error)
-    for packed in status.details if status else ():
-        name = packed.TypeName().rsplit(".", 1)[-1]
-        known = getattr(error_details_pb2, name, None)
-        if known and packed.Unpack(message := known()):
-            found[name] = message
+    try:
+        status = rpc_status.from_call(error)
+        for packed in status.details if status else ():
+            known = KNOWN.get(packed.TypeName())
+            if known and packed.Unpack(message := known()):
+                found[message.DESCRIPTOR.name] = message
+    except (ValueError, DecodeError):
+        pass  # A proxy has changed the error.
     return found
 
 

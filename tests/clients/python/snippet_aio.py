@@ -7,7 +7,7 @@ import json
 import grpc
 
 from jobgate.v1 import jobs_pb2, jobs_pb2_grpc
-from snippet import MAX_FAILURES, SERVICE_CONFIG, may_pass, pause
+from snippet import KEEPALIVE, MAX_FAILURES, SERVICE_CONFIG, may_pass, pause
 
 
 class Client:
@@ -46,7 +46,7 @@ class Client:
 
 def plaintext(address, token, config=SERVICE_CONFIG):
     """A client without TLS: on the same machine, or within a mesh."""
-    options = [("grpc.service_config", json.dumps(config))]
+    options = [("grpc.service_config", json.dumps(config)), *KEEPALIVE]
     return Client(grpc.aio.insecure_channel(address, options), (("x-auth-token", token),))
 
 
@@ -56,5 +56,5 @@ def tls(address, token, ca=None, config=SERVICE_CONFIG):
     credentials = grpc.composite_channel_credentials(
         grpc.ssl_channel_credentials(ca), grpc.metadata_call_credentials(send_token)
     )
-    options = [("grpc.service_config", json.dumps(config))]
+    options = [("grpc.service_config", json.dumps(config)), *KEEPALIVE]
     return Client(grpc.aio.secure_channel(address, credentials, options))

@@ -3,6 +3,7 @@
 
 require "json"
 
+require "google/protobuf/well_known_types"
 require "google/rpc/error_details_pb"
 require "grpc"
 require "grpc/google_rpc_status_utils"
@@ -23,6 +24,20 @@ module Jobgate
     }],
   }.freeze
 
+  # How long the gateway may be silent before it is asked whether it is there, and may then take: a net that has
+  # forgotten a connection tells nobody.
+  KEEPALIVE = {
+    "grpc.keepalive_time_ms" => 30_000,
+    "grpc.keepalive_timeout_ms" => 10_000,
+    "grpc.http2.max_pings_without_data" => 0, # As often as it takes.
+  }.freeze
+
+  # What errors say, by the whole name of the type.
+  DETAILS = [
+    Google::Rpc::ErrorInfo, Google::Rpc::RetryInfo, Google::Rpc::RequestInfo, Google::Rpc::ResourceInfo,
+    Google::Rpc::BadRequest,
+  ].to_h { |type| [type.descriptor.name, type] }.freeze
+
   # A watch gives up after so many failures in a row, two minutes or so if the gateway does not say how long.
   MAX_FAILURES = 20
 
@@ -31,7 +46,7 @@ module Jobgate
     attr_reader :stub, :metadata
 
     def initialize(address, credentials, metadata = {}, config = SERVICE_CONFIG)
-      arguments = { "grpc.service_config" => JSON.generate(config) }
+      arguments = { "grpc.service_config" => JSON.generate(config), **KEEPALIVE }
       @stub = V1::JobService::Stub.new(address, credentials, channel_args: arguments)
       @metadata = metadata
     end
@@ -43,7 +58,8 @@ module Jobgate
     end
 
     # All that happens to the job, to its end. A watch that breaks is taken up again; what the block
-    # raises ends it.
+    # raises ends it. Without a block it is an enumerator, to be read by `each`, `first` or the like: by
+    # `next` it stays open.
     def watch(project, job)
       return enum_for(:watch, project, job) unless block_given?
 
@@ -89,10 +105,11 @@ module Jobgate
   def self.details(error)
     status = GRPC::GoogleRpcStatusUtils.extract_google_rpc_status(error.to_status)
     (status&.details || []).filter_map do |packed|
-      name = packed.type_name.split(".").last
-      # Types that are newer than this program are left out.
-      [name, packed.unpack(Google::Rpc.const_get(name))] if Google::Rpc.const_defined?(name)
+      type = DETAILS[packed.type_name]
+      [packed.type_name.split(".").last, packed.unpack(type)] if type
     end.to_h
+  rescue Google::Protobuf::ParseError
+    {} # A proxy has changed the error.
   end
 
   # Why a call failed, such as "JOB_NOT_FOUND"; nil if the gateway did not say so itself.

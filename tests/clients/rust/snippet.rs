@@ -4,7 +4,7 @@
 use std::{error::Error as _, time::Duration};
 
 use futures_util::{Stream, stream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tonic::{
     Code, Request, Response, Status, Streaming, TimeoutExpired,
     metadata::{Ascii, MetadataValue},
@@ -25,6 +25,14 @@ use proto::{
 
 /// A watch gives up after so many failures in a row, two minutes or so if the gateway does not say how long.
 const MAX_FAILURES: u32 = 20;
+
+/// How long a call with all its attempts may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the gateway may be silent before it is asked whether it is there, and may then take: a
+/// net that has forgotten a connection tells nobody.
+const SILENCE: Duration = Duration::from_secs(30);
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// Sends the token with each call.
 #[derive(Clone, Debug)]
@@ -47,26 +55,32 @@ impl Client {
     /// A client for `http://HOST:PORT`, or for `https://`.
     pub(crate) fn new(endpoint: &Endpoint, token: &str) -> Result<Self, Status> {
         let token = token.parse().map_err(|_| Status::invalid_argument("no fit token"))?;
-        let stub = JobServiceClient::with_interceptor(endpoint.connect_lazy(), SendToken(token));
+        let channel = endpoint.clone().http2_keep_alive_interval(SILENCE);
+        let channel = channel.keep_alive_timeout(SIGN_OF_LIFE).connect_lazy();
+        let stub = JobServiceClient::with_interceptor(channel, SendToken(token));
         Ok(Self { stub })
     }
 
     /// The job as it is now. tonic repeats no calls by itself, so this does.
     pub(crate) async fn get(&self, project: &str, job: &str) -> Result<Job, Status> {
         let message = GetJobRequest { project_id: project.into(), job_id: job.into() };
-        let mut failures = 0;
-        loop {
-            let mut request = Request::new(message.clone());
-            request.set_timeout(Duration::from_secs(10));
-            let answer = self.stub.clone().get_job(request).await;
-            match answer {
-                Err(status) if may_pass(&status) && failures < 3 => {
-                    failures += 1;
-                    pause(&status, failures).await;
+        let attempts = async {
+            let mut failures = 0;
+            loop {
+                let mut request = Request::new(message.clone());
+                request.set_timeout(TIMEOUT);
+                let answer = self.stub.clone().get_job(request).await;
+                match answer {
+                    Err(status) if may_pass(&status) && failures < 3 => {
+                        failures += 1;
+                        pause(&status, failures).await;
+                    }
+                    answer => return answer.map(Response::into_inner),
                 }
-                answer => return answer.map(Response::into_inner),
             }
-        }
+        };
+        let late = |_| Err(Status::deadline_exceeded("no answer in time"));
+        timeout(TIMEOUT, attempts).await.unwrap_or_else(late)
     }
 
     /// All that happens to the job, to its end. A watch that breaks is taken up again. A response

@@ -39,6 +39,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -47,7 +48,6 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicReference;
-import java.util.function.Predicate;
 
 final class Play {
   private static final String ADDRESS = System.getenv("JOBGATE_ADDRESS");
@@ -187,7 +187,9 @@ final class Play {
         noneLeft();
       }
       case "watch_resume" -> watchResume();
-      case "watch_resume_killed" -> watchAcross("kill", "killed");
+      case "watch_resume_killed" -> takenUp(usual(), "kill", "killed");
+      case "watch_silent" ->
+          takenUp(Snippet.plaintext(System.getenv("JOBGATE_RELAY_ADDRESS"), TOKEN), "silence", "silent");
       case "watch_pushback" -> watchPushback();
       case "gzip" -> {
         same(gzip("z".repeat(128)).getStatusText(), "RUNNING");
@@ -257,26 +259,31 @@ final class Play {
     same(List.of(found == own, seen.size()), List.of(true, 1));
   }
 
-  /** Two responses of a watch by the snippet, with something asked of the runner in between. */
-  static List<WatchJobResponse> watchAcross(String line, String answer) throws Exception {
-    var seen = new ArrayList<WatchJobResponse>();
-    Predicate<WatchJobResponse> two = response -> {
-      seen.add(response);
-      try {
-        return seen.size() < 2 && ask(line).equals(answer);
-      } catch (IOException problem) {
-        throw new AssertionError(problem);
+  /** A watch that goes on after what the runner is asked to do. */
+  static void takenUp(Client client, String line, String answer) throws Exception {
+    var first = new AtomicReference<String>();
+    var begun = new AtomicReference<Instant>();
+    client.watch("p", "endless", response -> {
+      if (first.get() == null) {
+        same(response.getJob().getStatusText(), "RUNNING");
+        first.set(response.getResumeToken());
+        try {
+          same(ask(line), answer);
+        } catch (IOException problem) {
+          throw new AssertionError(problem);
+        }
+        begun.set(Instant.now());
+        return true;
       }
-    };
-    usual().watch("p", "endless", two);
-    same(seen.get(1).getResumeToken(), seen.get(0).getResumeToken());
-    return seen;
+      same(List.of(response.hasHeartbeat(), response.getResumeToken()), List.of(true, first.get()));
+      var observed = response.getObserveTime();
+      return Instant.ofEpochSecond(observed.getSeconds(), observed.getNanos()).isBefore(begun.get());
+    });
   }
 
   static void watchResume() throws Exception {
-    var seen = watchAcross("restart", "restarted");
-    same(List.of(seen.get(0).hasJob(), seen.get(1).hasHeartbeat()), List.of(true, true));
-    seen.clear();
+    takenUp(usual(), "restart", "restarted");
+    var seen = new ArrayList<WatchJobResponse>();
     usual().watch("p", EXAMPLE, seen::add);
     same(seen.size(), 1);
     same(watchOnce(usual(), EXAMPLE, seen.get(0).getResumeToken()).hasNext(), false);

@@ -134,7 +134,13 @@ final class Snippet {
   }
 
   static ManagedChannel channel(String address, ChannelCredentials credentials) {
-    return Grpc.newChannelBuilder(address, credentials).defaultServiceConfig(SERVICE_CONFIG).build();
+    // How long the gateway may be silent before it is asked whether it is there, and may then take:
+    // a net that has forgotten a connection tells nobody.
+    return Grpc.newChannelBuilder(address, credentials)
+        .keepAliveTime(30, TimeUnit.SECONDS)
+        .keepAliveTimeout(10, TimeUnit.SECONDS)
+        .defaultServiceConfig(SERVICE_CONFIG)
+        .build();
   }
 
   /** A client without TLS: on the same machine, or within a mesh. */
@@ -142,9 +148,11 @@ final class Snippet {
     return new Client(channel(address, InsecureChannelCredentials.create()), token);
   }
 
-  /** A client with TLS, by a private authority's PEM file. */
+  /** A client with TLS. Authority: a PEM file, for a private one, or null. */
   static Client tls(String address, String token, File authority) throws IOException {
-    var credentials = TlsChannelCredentials.newBuilder().trustManager(authority).build();
+    var credentials = authority == null
+        ? TlsChannelCredentials.create()
+        : TlsChannelCredentials.newBuilder().trustManager(authority).build();
     return new Client(channel(address, credentials), token);
   }
 
