@@ -13,7 +13,8 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-/// What `tonic-prost-build` makes of the contract.
+/// What `tonic-prost-build` makes of the contract, with `protoc` and this in `build.rs`:
+/// `configure().extern_path(".google.rpc.Status", "::tonic_types::Status").compile_protos(..)`.
 pub(crate) mod proto {
     #![allow(clippy::allow_attributes, clippy::pedantic, unreachable_pub)] // Generated.
     tonic::include_proto!("jobgate.v1");
