@@ -10,7 +10,7 @@ import com.google.rpc.ResourceInfo;
 import dev.jobgate.v1.Job;
 import dev.jobgate.v1.JobStatus;
 import dev.jobgate.v1.WatchJobResponse;
-import io.grpc.StatusRuntimeException;
+import io.grpc.Status;
 import io.grpc.protobuf.StatusProto;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -85,7 +85,7 @@ final class Checks {
   }
 
   /** The error is the one that a line of the table says. */
-  static void error(StatusRuntimeException error, String line) {
+  static void error(Throwable error, String line) {
     String[] columns = line.split(" ");
     String job = columns[0];
     var info = Snippet.detail(error, ErrorInfo.class).orElseThrow();
@@ -96,7 +96,7 @@ final class Checks {
         .sorted()
         .collect(Collectors.joining(","));
     String http = info.getMetadataOrDefault("upstream_http_status", "-");
-    var code = error.getStatus().getCode();
+    var code = Status.fromThrowable(error).getCode();
     same(String.join(" ", job, code.toString(), info.getReason(), http, names), line);
 
     Snippet.detail(error, BadRequest.class)

@@ -4,99 +4,65 @@ package dev.jobgate.interop;
 
 import static dev.jobgate.interop.Checks.EXAMPLE;
 import static dev.jobgate.interop.Checks.same;
+import static dev.jobgate.interop.Program.ADDRESS;
+import static dev.jobgate.interop.Program.PAUSE;
+import static dev.jobgate.interop.Program.TOKEN;
+import static dev.jobgate.interop.Program.ask;
+import static dev.jobgate.interop.Program.channel;
+import static dev.jobgate.interop.Program.method;
+import static dev.jobgate.interop.Program.noneLeft;
+import static dev.jobgate.interop.Program.oddMetadata;
+import static dev.jobgate.interop.Program.request;
+import static dev.jobgate.interop.Program.table;
+import static dev.jobgate.interop.Program.text;
+import static dev.jobgate.interop.Program.watchRequest;
 import static java.util.concurrent.TimeUnit.MILLISECONDS;
 
 import com.google.protobuf.Empty;
 import dev.jobgate.interop.Snippet.Client;
-import dev.jobgate.v1.GetJobRequest;
 import dev.jobgate.v1.Job;
 import dev.jobgate.v1.JobServiceGrpc;
-import dev.jobgate.v1.WatchJobRequest;
 import dev.jobgate.v1.WatchJobResponse;
 import io.grpc.CallOptions;
 import io.grpc.Context;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
-import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
-import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.health.v1.HealthCheckRequest;
 import io.grpc.health.v1.HealthCheckResponse.ServingStatus;
 import io.grpc.health.v1.HealthGrpc;
 import io.grpc.internal.GrpcUtil;
-import io.grpc.protobuf.ProtoUtils;
 import io.grpc.reflection.v1.ServerReflectionGrpc;
 import io.grpc.reflection.v1.ServerReflectionRequest;
 import io.grpc.stub.ClientCalls;
 import io.grpc.stub.MetadataUtils;
-import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicReference;
 
 final class Play {
-  private static final String ADDRESS = System.getenv("JOBGATE_ADDRESS");
-  private static final String TOKEN = System.getenv("JOBGATE_TOKEN");
-  /** What the pauses of two seconds are at least, however clocks are read; in nanoseconds. */
-  private static final long PAUSE = 1_900_000_000L;
-
-  private static final PrintStream OUT = new PrintStream(System.out, true, StandardCharsets.UTF_8);
-  private static final BufferedReader IN =
-      new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-
   private Play() {}
-
-  static List<String> table(String name) throws IOException {
-    return Files.readAllLines(Path.of(System.getenv("JOBGATE_TABLES"), name));
-  }
-
-  /** Asks the runner something. */
-  static String ask(String line) throws IOException {
-    OUT.println(line);
-    return IN.readLine();
-  }
-
-  /** No watch is left at the gateway. Asked while the channel lives. */
-  static void noneLeft() throws IOException {
-    same(ask("watchers"), "0");
-  }
 
   /** The snippet's client. */
   static Client usual() {
     return Snippet.plaintext(ADDRESS, TOKEN);
   }
 
-  /** A channel whose calls are not repeated. */
-  static ManagedChannel channel(String address) {
-    return Grpc.newChannelBuilder(address, InsecureChannelCredentials.create()).build();
-  }
-
   static Client plain(String token) {
     return new Client(channel(ADDRESS), token);
   }
 
-  static GetJobRequest request(String job) {
-    return GetJobRequest.newBuilder().setProjectId("p").setJobId(job).build();
-  }
-
   static Iterator<WatchJobResponse> watchOnce(Client client, String job, String token) {
-    var request = WatchJobRequest.newBuilder().setProjectId("p").setJobId(job).setResumeToken(token);
-    return client.stub().watchJob(request.build());
+    return client.stub().watchJob(watchRequest(job, token));
   }
 
   /** The error that the call ends with. */
@@ -119,13 +85,9 @@ final class Play {
   }
 
   static Job unknown(String service, String method) {
-    var nothing = ProtoUtils.marshaller(Empty.getDefaultInstance());
-    var descriptor = MethodDescriptor.newBuilder(nothing, ProtoUtils.marshaller(Job.getDefaultInstance()))
-        .setType(MethodDescriptor.MethodType.UNARY)
-        .setFullMethodName(MethodDescriptor.generateFullMethodName(service, method))
-        .build();
     var options = CallOptions.DEFAULT.withCallCredentials(new Snippet.Token(TOKEN));
-    return ClientCalls.blockingUnaryCall(channel(ADDRESS), descriptor, options, Empty.getDefaultInstance());
+    var empty = Empty.getDefaultInstance();
+    return ClientCalls.blockingUnaryCall(channel(ADDRESS), method(service, method), options, empty);
   }
 
   static void play(String name) throws Exception {
@@ -294,27 +256,19 @@ final class Play {
     var headers = new AtomicReference<Metadata>();
     var seen = MetadataUtils.newCaptureMetadataInterceptor(headers, new AtomicReference<>());
     var found = plain(TOKEN).stub().withCompression("gzip").withInterceptors(seen).getJob(request(job));
-    var encoding = Metadata.Key.of("grpc-encoding", Metadata.ASCII_STRING_MARSHALLER);
-    same(headers.get().get(encoding), "gzip");
+    same(headers.get().get(text("grpc-encoding")), "gzip");
     return found;
   }
 
   static void metadata() {
-    var sent = new Metadata();
-    var odd = Metadata.Key.of("x-odd-bin", Metadata.BINARY_BYTE_MARSHALLER);
-    sent.put(odd, new byte[] {0, (byte) 0xff, (byte) 0xab});
-    var texts = Map.of(
-        "authorization", "Bearer " + TOKEN, "x-request-id", "interop", "x-long", "l".repeat(4000));
-    texts.forEach((name, text) -> sent.put(Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER), text));
     var headers = new AtomicReference<Metadata>();
     var job = JobServiceGrpc.newBlockingStub(channel(ADDRESS))
         .withInterceptors(
-            MetadataUtils.newAttachHeadersInterceptor(sent),
+            MetadataUtils.newAttachHeadersInterceptor(oddMetadata()),
             MetadataUtils.newCaptureMetadataInterceptor(headers, new AtomicReference<>()))
         .getJob(request(EXAMPLE));
     Checks.example(job);
-    var id = Metadata.Key.of("x-request-id", Metadata.ASCII_STRING_MARSHALLER);
-    same(headers.get().get(id), "interop");
+    same(headers.get().get(text("x-request-id")), "interop");
   }
 
   static void soak() throws Exception {
@@ -342,19 +296,9 @@ final class Play {
   }
 
   public static void main(String[] names) {
-    if (names[0].equals("version")) {
-      String version = GrpcUtil.getGrpcBuildVersion().getImplementationVersion();
-      OUT.println(version + " on Java " + System.getProperty("java.version"));
-      return;
-    }
-    for (String name : names) {
-      try {
-        play(name);
-        OUT.println("ok " + name);
-      } catch (Exception | AssertionError problem) {
-        OUT.println("failed " + name + ": " + problem.toString().replaceAll("\\s+", " "));
-      }
-    }
-    System.exit(0); // What is still open would keep the process alive.
+    Program.main(names, GrpcUtil.getGrpcBuildVersion().getImplementationVersion(), name -> {
+      play(name);
+      return "";
+    });
   }
 }
