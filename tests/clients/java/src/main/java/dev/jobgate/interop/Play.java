@@ -93,9 +93,11 @@ final class Play {
   static void play(String name) throws Exception {
     switch (name) {
       case "example_job" -> {
-        try (var client = usual()) {
+        var client = usual();
+        try (client) {
           Checks.example(client.get("p", EXAMPLE));
         }
+        fails("UNAVAILABLE", () -> client.get("p", EXAMPLE)); // It is closed.
       }
       case "entity_shapes" -> Checks.entities(usual().get("p", "entities"), table("entities.txt"));
       case "field_presence" -> {

@@ -1,4 +1,4 @@
-// DOCS> Java, by grpc-java: `grpc-netty-shaded`, `grpc-protobuf` and `grpc-stub` of `io.grpc`
+// DOCS> Java, by grpc-java: `grpc-netty-shaded`, `grpc-protobuf` and `grpc-stub` of `io.grpc`, and `protoc-gen-grpc-java` for the code; for Java 17 or newer
 // How to call jobgate with grpc-java. Copy what you need.
 
 package dev.jobgate.interop;
