@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Generates the code and builds the program into target/, by Maven, if there is anything new.
+# Generates the code and builds the programs into target/, by Maven, if there is anything new.
 set -euo pipefail
 cd "$(dirname "$0")"
 
