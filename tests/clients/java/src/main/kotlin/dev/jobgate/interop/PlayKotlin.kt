@@ -29,6 +29,7 @@ import io.grpc.reflection.v1.ServerReflectionGrpc
 import io.grpc.reflection.v1.ServerReflectionRequest
 import io.grpc.stub.MetadataUtils
 import java.io.File
+import java.time.Instant
 import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicReference
 import kotlinx.coroutines.Dispatchers
@@ -38,8 +39,6 @@ import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.flowOf
-import kotlinx.coroutines.flow.onEach
-import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
@@ -124,21 +123,28 @@ private suspend fun cancelAfterFirstResponse() = coroutineScope {
   noneLeft()
 }
 
-/** Two responses of a watch by the snippet, with something asked of the runner in between. */
-private suspend fun watchAcross(line: String, answer: String): List<WatchJobResponse> {
-  var asked = false
-  val seen = usual().watch("p", "endless").take(2).onEach {
-    if (!asked) same(ask(line), answer)
-    asked = true
-  }.toList()
-  same(seen[1].resumeToken, seen[0].resumeToken)
-  return seen
+/** A watch that goes on after what the runner is asked to do. */
+private suspend fun takenUp(client: Client, line: String, answer: String) {
+  var first: String? = null
+  var begun = Instant.MAX
+  client.watch("p", "endless").first { response ->
+    if (first == null) {
+      same(response.job.statusText, "RUNNING")
+      first = response.resumeToken
+      same(ask(line), answer)
+      begun = Instant.now()
+      false
+    } else {
+      same(listOf(response.hasHeartbeat(), response.resumeToken), listOf(true, first))
+      val observed = response.observeTime
+      Instant.ofEpochSecond(observed.seconds, observed.nanos.toLong()) > begun
+    }
+  }
 }
 
 private suspend fun watchResume() {
-  val seen = watchAcross("restart", "restarted")
-  same(seen.map { it.eventCase.name }, listOf("JOB", "HEARTBEAT"))
   val client = usual()
+  takenUp(client, "restart", "restarted")
   val told = client.watch("p", EXAMPLE).toList().single()
   same(watchOnce(client, EXAMPLE, told.resumeToken).toList().size, 0)
   noneLeft()
@@ -252,7 +258,8 @@ private suspend fun play(name: String): String {
       noneLeft()
     }
     "watch_resume" -> watchResume()
-    "watch_resume_killed" -> watchAcross("kill", "killed")
+    "watch_resume_killed" -> takenUp(usual(), "kill", "killed")
+    "watch_silent" -> takenUp(plaintext(setting("RELAY_ADDRESS"), TOKEN), "silence", "silent")
     "watch_pushback" -> watchPushback()
     "gzip" -> {
       same(gzip("z".repeat(128)).statusText, "RUNNING")

@@ -105,14 +105,20 @@ fun channel(
   address: String,
   credentials: ChannelCredentials = InsecureChannelCredentials.create(),
   config: Map<String, *> = SERVICE_CONFIG,
-): ManagedChannel = Grpc.newChannelBuilder(address, credentials).defaultServiceConfig(config).build()
+): ManagedChannel = Grpc.newChannelBuilder(address, credentials)
+  // How long the gateway may be silent before it is asked whether it is there, and may then take: a
+  // net that has forgotten a connection tells nobody.
+  .keepAliveTime(30, TimeUnit.SECONDS)
+  .keepAliveTimeout(10, TimeUnit.SECONDS)
+  .defaultServiceConfig(config)
+  .build()
 
 /** A client without TLS: on the same machine, or within a mesh. */
 fun plaintext(address: String, token: String) = Client(channel(address), token)
 
-/** A client with TLS, by a private authority's PEM file. */
-fun tls(address: String, token: String, authority: File): Client {
-  val credentials = TlsChannelCredentials.newBuilder().trustManager(authority).build()
+/** A client with TLS. Authority: a PEM file, for a private one. */
+fun tls(address: String, token: String, authority: File? = null): Client {
+  val credentials = TlsChannelCredentials.newBuilder().apply { authority?.let { trustManager(it) } }.build()
   return Client(channel(address, credentials), token)
 }
 
