@@ -1,4 +1,4 @@
-// DOCS> C++, by grpc++: `apt-get install g++ libgrpc++-dev protobuf-compiler-grpc`; generate code of `google/rpc/status.proto` and `error_details.proto` as well, from [googleapis](https://github.com/googleapis/googleapis)
+// DOCS> C++, by grpc++: `apt-get install g++ libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc`; generate code of `google/rpc/status.proto` and `error_details.proto` as well, from [googleapis](https://github.com/googleapis/googleapis)
 // How to call jobgate with grpc++. Copy what you need.
 
 #pragma once

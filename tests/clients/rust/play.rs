@@ -100,6 +100,9 @@ async fn watch_once(
 
 const LONG: Duration = Duration::from_secs(10);
 
+/// Of a watch that must end before, since the runner waits ten seconds for that.
+const LONGER: Duration = Duration::from_mins(1);
+
 /// What the pauses of two seconds are at least, however clocks are read.
 const PAUSE: Duration = Duration::from_millis(1900);
 
@@ -131,7 +134,7 @@ async fn deadline() {
 async fn cancel_after_begin() {
     let client = usual();
     {
-        let mut watch = pin!(watch_once(&client, "slow", "", LONG));
+        let mut watch = pin!(watch_once(&client, "slow", "", LONGER));
         // It is begun, and not answered.
         assert!(timeout(Duration::from_millis(100), &mut watch).await.is_err());
     }
@@ -140,7 +143,7 @@ async fn cancel_after_begin() {
 
 async fn cancel_after_first_response() {
     let client = usual();
-    let mut watch = watch_once(&client, "endless", "", LONG).await.unwrap();
+    let mut watch = watch_once(&client, "endless", "", LONGER).await.unwrap();
     assert!(matches!(watch.message().await.unwrap().unwrap().event, Some(Event::Job(_))));
     drop(watch);
     none_left();
