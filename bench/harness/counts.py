@@ -15,7 +15,7 @@ from .systems import Failed, Jobgate, free_port, running, wait_for
 
 BUDGET = install.TOP / "bench" / "budget"
 
-# So much more is too much. So much less is a gain that the budget has to keep.
+# So much more is too much. So much less is a gain that the budget should keep.
 TOLERANCE = 0.05
 
 # Seconds for a run of all calls of a case.
@@ -79,8 +79,9 @@ def parse(budget):
 
 
 def compare(budget, counted):
-    """What has to be said of counts that are not those of the budget."""
+    """What is wrong with counts that are not those of the budget, and what has become better."""
     complaints = [f"{name}: in the budget, and not counted" for name in budget.keys() - counted.keys()]
+    gains = []
     for name, number in counted.items():
         if name not in budget:
             complaints.append(f"{name}: not in the budget")
@@ -89,5 +90,5 @@ def compare(budget, counted):
         if number > budget[name] * (1 + TOLERANCE):
             complaints.append(change)
         if number < budget[name] * (1 - TOLERANCE):
-            complaints.append(f"{change}: keep the gain by bench/count --write")
-    return complaints
+            gains.append(f"{change}: keep the gain by bench/count --write")
+    return complaints, gains
