@@ -36,9 +36,11 @@ pub(super) fn excerpt(text: &str, secrets: &[Secret]) -> String {
 
 /// A code or id: visible ASCII of at most [`MAX_WORD`] bytes, other characters as `?`.
 pub(super) fn word(text: &str, secrets: &[Secret]) -> Option<String> {
-    let text = without_secrets(text.trim(), secrets);
-    let text: String =
-        text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+    let mut text = without_secrets(text.trim(), secrets);
+    let fits = |c: char| c.is_ascii_graphic() || c == ' ';
+    if !text.chars().all(fits) {
+        text = text.chars().map(|c| if fits(c) { c } else { '?' }).collect();
+    }
     let text = without_url(&text);
     Some(cut(&text, MAX_WORD).to_owned()).filter(|text| !text.is_empty())
 }
@@ -52,25 +54,27 @@ fn line(text: &str, secrets: &[Secret], max: usize) -> Option<String> {
 }
 
 /// The first piece of a text, with all secrets taken out however JSON may spell them.
-fn without_secrets(text: &str, secrets: &[Secret]) -> String {
-    let mut clean = redacted(text, secrets);
+fn without_secrets<'t>(text: &'t str, secrets: &[Secret]) -> Cow<'t, str> {
+    let mut clean = redacted(Cow::Borrowed(text), secrets);
     // A secret may be there twice, and be spelled in two ways.
     for _ in 0..MAX_SPELLINGS {
         match unescaped_to_secrets(&clean, secrets) {
-            Some(plain) => clean = redacted(&plain, secrets),
-            None => return cut(&clean, WINDOW).to_owned(),
+            Some(plain) => clean = redacted(Cow::Owned(plain), secrets),
+            None => return cut_to(clean, WINDOW),
         }
     }
-    String::new()
+    Cow::Borrowed("")
 }
 
 /// The first piece of a text, with all secrets taken out that stand there letter by letter.
-fn redacted(text: &str, secrets: &[Secret]) -> String {
-    let mut text = Cow::Borrowed(text);
+fn redacted<'t>(mut text: Cow<'t, str>, secrets: &[Secret]) -> Cow<'t, str> {
     for secret in secrets {
-        text = Cow::Owned(secret.redact(&text, 2 * WINDOW));
+        text = match text {
+            Cow::Borrowed(text) => secret.redact(text, 2 * WINDOW),
+            Cow::Owned(text) => Cow::Owned(secret.redact(&text, 2 * WINDOW).into_owned()),
+        };
     }
-    cut(&text, 2 * WINDOW).to_owned()
+    cut_to(text, 2 * WINDOW)
 }
 
 /// A text with so many layers of JSON's escapes resolved that a secret is in it.
@@ -119,19 +123,29 @@ fn utf16(text: &str) -> Option<char> {
 }
 
 /// A word with everything from a URL's scheme on taken out.
-fn without_url(word: &str) -> String {
+fn without_url(word: &str) -> Cow<'_, str> {
     // In JSON inside JSON, the slashes may be escaped.
     let slashes = |after: &str| after.chars().filter(|c| *c != '\\').take(2).eq(['/', '/']);
     let Some((separator, _)) = word.match_indices(':').find(|(at, _)| slashes(&word[at + 1..]))
     else {
-        return word.to_owned();
+        return Cow::Borrowed(word);
     };
     let scheme = word[..separator].bytes().rev().take_while(u8::is_ascii_alphanumeric).count();
-    format!("{}[url]", &word[..separator - scheme])
+    Cow::Owned(format!("{}[url]", &word[..separator - scheme]))
 }
 
 fn cut(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
+}
+
+fn cut_to(text: Cow<'_, str>, max: usize) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(cut(text, max)),
+        Cow::Owned(mut text) => {
+            text.truncate(text.floor_char_boundary(max));
+            Cow::Owned(text)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -221,7 +235,8 @@ mod tests {
     #[test]
     fn a_huge_text_of_short_tokens_stays_small() {
         let token = [Secret::new(b"t")];
-        let text = without_secrets(&"t".repeat(4 << 20), &token);
+        let text = "t".repeat(4 << 20);
+        let text = without_secrets(&text, &token);
         assert!(text.len() <= WINDOW * "[token]".len(), "{}", text.len());
     }
 }
