@@ -5,20 +5,23 @@
 
 use std::fmt::{self, Write as _};
 
+use jiff::{
+    Timestamp,
+    fmt::{StdFmtWrite, temporal::DateTimePrinter},
+};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
-    fmt::{
-        FmtContext, FormatEvent, FormatFields,
-        format::Writer,
-        time::{FormatTime as _, SystemTime},
-    },
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     registry::LookupSpan,
 };
 
 use super::LogFormat;
+
+/// The library's own clock writes the time with a dozen calls of the standard formatter.
+const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug)]
@@ -27,23 +30,18 @@ pub(super) struct Line {
     pub(super) color: bool,
 }
 
-/// Writes the fields of an event, the message first.
+/// Writes the fields of an event in their order. The macros put the message first.
 struct Fields<'a, 'w> {
     writer: &'a mut Writer<'w>,
     format: LogFormat,
-    part: Part,
     result: fmt::Result,
 }
 
 /// Writes what may have line breaks in it, or what a terminal would obey.
 struct OneLine<'a, 'w>(&'a mut Writer<'w>);
 
-/// What of an event is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Message,
-    Others,
-}
+/// The field of an event that has no name in a line of text.
+const MESSAGE: &str = "message";
 
 // === impl Line ===
 
@@ -61,22 +59,19 @@ where
         let (level, target) = (*event.metadata().level(), event.metadata().target());
         match self.format {
             LogFormat::Text => {
-                self.dim(&mut writer, |writer| SystemTime.format_time(writer))?;
+                self.dim(&mut writer, time)?;
                 self.level(&mut writer, level)?;
                 self.dim(&mut writer, |writer| write!(writer, "{target}:"))?;
             }
             LogFormat::Json => {
                 writer.write_str("{\"timestamp\":\"")?;
-                SystemTime.format_time(&mut writer)?;
+                time(&mut writer)?;
                 write!(writer, "\",\"level\":\"{level}\",\"target\":\"{target}\"")?;
             }
         }
-        for part in [Part::Message, Part::Others] {
-            let mut fields =
-                Fields { writer: &mut writer, format: self.format, part, result: Ok(()) };
-            event.record(&mut fields);
-            fields.result?;
-        }
+        let mut fields = Fields { writer: &mut writer, format: self.format, result: Ok(()) };
+        event.record(&mut fields);
+        fields.result?;
         writer.write_str(match self.format {
             LogFormat::Text => "\n",
             LogFormat::Json => "}\n",
@@ -113,26 +108,28 @@ impl Line {
     }
 }
 
+fn time(writer: &mut Writer<'_>) -> fmt::Result {
+    TIME.print_timestamp(&Timestamp::now(), StdFmtWrite(writer)).map_err(|_| fmt::Error)
+}
+
 // === impl Fields ===
 
 impl Fields<'_, '_> {
-    /// Begins a field, if it is to be written now.
     fn field(&mut self, field: &Field, value: impl FnOnce(&mut Self) -> fmt::Result) {
-        let part = if field.name() == "message" { Part::Message } else { Part::Others };
-        if part == self.part && self.result.is_ok() {
+        if self.result.is_ok() {
             self.result = self.key(field.name()).and_then(|()| value(self));
         }
     }
 
     fn key(&mut self, name: &str) -> fmt::Result {
-        match (self.format, self.part) {
-            (LogFormat::Text, Part::Message) => self.writer.write_str(" "),
-            (LogFormat::Text, Part::Others) => {
+        match self.format {
+            LogFormat::Text if name == MESSAGE => self.writer.write_str(" "),
+            LogFormat::Text => {
                 self.writer.write_str(" ")?;
                 self.writer.write_str(name)?;
                 self.writer.write_str("=")
             }
-            (LogFormat::Json, Part::Message | Part::Others) => {
+            LogFormat::Json => {
                 self.writer.write_str(",\"")?;
                 self.writer.write_str(name)?;
                 self.writer.write_str("\":")
@@ -169,7 +166,7 @@ impl Fields<'_, '_> {
 impl Visit for Fields<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "message" => self.field(field, |it| it.words(value)),
+            MESSAGE => self.field(field, |it| it.words(value)),
             _ => self.field(field, |it| it.quoted(value)),
         }
     }
