@@ -1,38 +1,17 @@
-//! What a peer may do on an HTTP/1.1 connection, and how its calls are counted.
+//! What a peer may do on an HTTP/1.1 connection.
 //!
 //! There is one call at a time. The library reads no further than its buffer while one is under way,
 //! so requests that are sent ahead wait in it or with the peer.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
-
-use axum::body::Bytes;
-use http::{Request, Response, Version};
-use http_body::{Body, Frame, SizeHint};
 use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{Calls, activity::Open, life::PREFACE_TIMEOUT};
+use super::life::PREFACE_TIMEOUT;
 
 /// The most bytes of a call's head, as over HTTP/2.
 const MAX_HEADERS: usize = 64 << 10;
 
 /// The most headers of a call. Browsers send about twenty.
 const MAX_HEADER_COUNT: usize = 64;
-
-/// A call that is no task of its own. Dropped, it is over.
-pub(super) struct Call {
-    _open: Open,
-    _counted: TaskTrackerToken,
-}
-
-/// The body of an answer, with the call that it belongs to.
-pub(super) struct Held<B> {
-    body: B,
-    _call: Option<Call>,
-}
 
 /// Sets the limits. The time for a head is also the longest that a connection waits for its next
 /// call.
@@ -43,39 +22,6 @@ pub(super) fn limit<E>(builder: &mut Builder<E>) {
         .header_read_timeout(PREFACE_TIMEOUT)
         .max_buf_size(MAX_HEADERS)
         .max_headers(MAX_HEADER_COUNT);
-}
-
-/// Begins to count a call; `None` if it is a task, which counts itself.
-pub(super) fn begin<B>(request: &Request<B>, calls: &Calls) -> Option<Call> {
-    (request.version() < Version::HTTP_2)
-        .then(|| Call { _open: calls.activity.begin(), _counted: calls.tasks.token() })
-}
-
-/// Counts a call until the last of its answer has been sent.
-pub(super) fn hold<B>(answer: Response<B>, call: Option<Call>) -> Response<Held<B>> {
-    answer.map(|body| Held { body, _call: call })
-}
-
-// === impl Held ===
-
-impl<B: Body<Data = Bytes> + Unpin> Body for Held<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 #[cfg(test)]

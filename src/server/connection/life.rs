@@ -6,16 +6,17 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{rt::TokioIo, server::conn::auto::Builder};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep, sleep_until, timeout},
+    sync::oneshot,
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
 use super::{
-    Answers, Caller, Calls, Limits,
+    Answers, Caller, Limits,
     activity::Activity,
-    http1,
+    calls::{Begun, Calls},
     metrics::{End, Metrics},
     withdrawals::Withdrawals,
 };
@@ -41,9 +42,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub(super) struct Life<A> {
     pub(super) caller: Caller,
     pub(super) services: A,
-    pub(super) builder: Builder<Calls>,
+    pub(super) builder: Builder<Begun>,
+    pub(super) begun: Begun,
     pub(super) calls: Calls,
-    pub(super) activity: Activity,
     pub(super) limits: Limits,
     pub(super) draining: CancellationToken,
     /// For this connection alone.
@@ -88,22 +89,13 @@ impl<A: Answers> Life<A> {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Self {
-            caller,
-            services,
-            builder,
-            calls: open,
-            activity,
-            limits,
-            draining,
-            cutting,
-            metrics,
-        } = self;
+        let Self { caller, services, builder, begun, calls, limits, draining, cutting, metrics } =
+            self;
         let address = caller.address;
         let aged_at = limits.age().map(|age| Instant::now() + age);
         let peer = Peer { address: address.ip(), until: aged_at.map(|at| at + limits.grace) };
-        let withdrawals = Withdrawals::default();
-        let (calls, headers) = (withdrawals.clone(), HeldHeaders::default());
+        let (withdrawals, activity) = (Withdrawals::default(), calls.activity.clone());
+        let (withdrawable, headers) = (withdrawals.clone(), HeldHeaders::default());
         let services = service_fn(move |request: http::Request<Incoming>| {
             let mut request = request.map(Body::new);
             if let Some(certificate) = &caller.certificate {
@@ -112,58 +104,64 @@ impl<A: Answers> Life<A> {
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(headers.clone());
             request.extensions_mut().insert(caller.clone());
-            let call = http1::begin(&request, &open);
-            let (unanswered, answering) = (calls.begin(), services.clone().call(request));
+            let (call, unanswered) = (calls.begin(), withdrawable.begin());
+            let answering = services.clone().call(request);
             async move {
                 let answer = answering.await;
                 unanswered.answered();
-                answer.map(|answer| http1::hold(answer, call))
+                answer.map(|answer| call.until_sent(answer))
             }
         });
         // The library's keepalive says GOAWAY to a peer that is gone, and waits until it is written.
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(limits.keepalive_timeout));
         let (stream, preface) = preface::watch(Box::pin(stream));
-        // In one place only: a second would stay as large as the first.
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), services));
-        let end = tokio::select! {
-            // A peer that is cut off or talks nonsense is its own affair; its calls have been logged.
-            _ = connection.as_mut() => return,
-            () = silent(&preface) => {
-                tracing::debug!(peer = %address, "said too little for too long");
+        let (go, told_to_go) = oneshot::channel();
+        let connection = async move {
+            let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), services));
+            tokio::select! {
+                // A peer that is cut off or talks nonsense is its own affair; its calls have been logged.
+                _ = connection.as_mut() => return,
+                _ = told_to_go => {}
+            }
+            // Says GOAWAY; calls that are under way go on.
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        };
+        let ending = async move {
+            let end = tokio::select! {
+                () = silent(&preface) => {
+                    tracing::debug!(peer = %address, "said too little for too long");
+                    return;
+                }
+                () = withdrawals.too_many() => End::Withdrawals,
+                () = idle(&activity, limits.idle) => End::Idle,
+                () = passed(aged_at) => End::Age,
+                () = draining.cancelled() => End::Drain,
+            };
+            metrics.ended(end);
+            let grace = match end {
+                // The drain has a limit of its own.
+                End::Drain => None,
+                End::Age | End::Idle => Some(limits.grace + LAST_WORDS),
+                End::Withdrawals => {
+                    tracing::warn!(peer = %address, "takes back most of its calls at once: cut");
+                    return cutting.cancel();
+                }
+            };
+            // A graceful end waits for a preface that may never come.
+            if !preface.seen() {
+                sleep(DRAIN_GRACE).await;
+            }
+            if !preface.seen() {
                 return;
             }
-            () = withdrawals.too_many() => End::Withdrawals,
-            () = idle(&activity, limits.idle) => End::Idle,
-            () = passed(aged_at) => End::Age,
-            () = draining.cancelled() => End::Drain,
+            let _ = go.send(());
+            passed(grace.map(|grace| Instant::now() + grace)).await;
+            tracing::debug!(peer = %address, "calls went on beyond the grace and were cut");
+            cutting.cancel();
         };
-        metrics.ended(end);
-        let grace = match end {
-            // The drain has a limit of its own.
-            End::Drain => None,
-            End::Age | End::Idle => Some(limits.grace + LAST_WORDS),
-            End::Withdrawals => {
-                tracing::warn!(peer = %address, "takes back most of its calls at once: cut");
-                return cutting.cancel();
-            }
-        };
-        // A graceful end waits for a preface that may never come.
-        if !preface.seen() && timeout(DRAIN_GRACE, connection.as_mut()).await.is_ok() {
-            return;
-        }
-        if !preface.seen() {
-            return;
-        }
-        // Says GOAWAY; calls that are under way go on.
-        connection.as_mut().graceful_shutdown();
-        tokio::select! {
-            _ = connection => {}
-            () = passed(grace.map(|grace| Instant::now() + grace)) => {
-                tracing::debug!(peer = %address, "calls went on beyond the grace and were cut");
-                cutting.cancel();
-            }
-        }
+        begun.run(connection, ending).await;
     }
 }
 

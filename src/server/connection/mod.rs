@@ -1,6 +1,7 @@
 //! The connections of one listener: accepted, served, and ended in order.
 
 mod activity;
+mod calls;
 mod http1;
 mod http2;
 mod life;
@@ -11,9 +12,7 @@ mod withdrawals;
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{BoxError, body::Bytes};
-use futures_util::FutureExt as _;
 use http::{Request, Response};
-use hyper::rt::Executor;
 use hyper_util::server::conn::auto;
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -25,7 +24,12 @@ use tonic::body::Body;
 use tower::Service;
 
 pub use self::limits::Limits;
-use self::{activity::Activity, life::Life, metrics::Metrics};
+use self::{
+    activity::Activity,
+    calls::{Begun, Calls},
+    life::Life,
+    metrics::Metrics,
+};
 use super::{tls::Tls, workers::Workers};
 use crate::access::Certificate;
 
@@ -93,25 +97,6 @@ struct Ground {
     metrics: Metrics,
     /// Where they are served, if not all where they are accepted.
     workers: Option<Workers>,
-}
-
-/// The calls of a connection: over HTTP/2, hyper runs each as a task of its own.
-#[derive(Clone)]
-struct Calls {
-    cutting: CancellationToken,
-    tasks: TaskTracker,
-    activity: Activity,
-}
-
-// === impl Calls ===
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Calls {
-    fn execute(&self, call: F) {
-        let open = self.activity.begin();
-        let call = self.cutting.clone().run_until_cancelled_owned(call);
-        // No async block: it would have the call twice, before and while it is awaited.
-        self.tasks.spawn(call.map(move |_| drop(open)));
-    }
 }
 
 // === impl Caller ===
@@ -238,16 +223,15 @@ impl Ground {
     fn life<A>(&self, address: SocketAddr, services: A) -> Life<A> {
         // A child: one connection can be cut without the others.
         let cutting = self.cutting.child_token();
-        let activity = Activity::new();
-        let (tasks, limits) = (self.calls.clone(), self.limits);
-        let calls = Calls { cutting: cutting.clone(), tasks, activity: activity.clone() };
+        let begun = Begun::default();
+        let calls = Calls { activity: Activity::new(), all: self.calls.clone() };
         Life {
             caller: Caller { address, certificate: None, cutting: self.cutting.clone() },
             services,
-            builder: builder(self.protocol, calls.clone(), &limits),
+            builder: builder(self.protocol, begun.clone(), &self.limits),
+            begun,
             calls,
-            activity,
-            limits,
+            limits: self.limits,
             draining: self.draining.clone(),
             cutting,
             metrics: self.metrics.clone(),
@@ -255,8 +239,8 @@ impl Ground {
     }
 }
 
-fn builder(protocol: Protocol, calls: Calls, limits: &Limits) -> auto::Builder<Calls> {
-    let mut builder = auto::Builder::new(calls);
+fn builder(protocol: Protocol, begun: Begun, limits: &Limits) -> auto::Builder<Begun> {
+    let mut builder = auto::Builder::new(begun);
     http1::limit(&mut builder);
     http2::limit(&mut builder, limits);
     match protocol {
