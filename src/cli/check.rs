@@ -1,6 +1,6 @@
 //! `jobgate check`: whether a gateway with these options would work, without serving.
 
-use std::{env, num::NonZeroUsize, os::unix::ffi::OsStrExt as _, time::Duration};
+use std::{env, num::NonZeroUsize, os::unix::ffi::OsStrExt as _, sync::Arc, time::Duration};
 
 use clap::{CommandFactory as _, parser::ValueSource};
 use jobgate::{
@@ -148,7 +148,7 @@ async fn ask(upstream: &Upstream, path: &JobPath) -> Result<Fetched, Error> {
         Some(own) => own,
         None => Credential::from(token().map_err(|invalid| Error::Check(invalid.to_string()))?),
     };
-    let (deadline, trace) = (Instant::now() + LIMIT, Trace::fresh());
+    let (deadline, trace) = (Instant::now() + LIMIT, Arc::new(Trace::fresh()));
     let fetched = timeout_at(deadline, upstream.fetch(path, &credential, &trace, deadline));
     fetched.await.map_err(|_| Error::Check("no answer within 30 s".to_owned()))
 }

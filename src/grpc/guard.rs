@@ -43,7 +43,7 @@ pub(super) struct Call {
     pub(super) peer: Option<Peer>,
     pub(super) credential: Credential,
     pub(super) limit: Limit,
-    pub(super) trace: Trace,
+    pub(super) trace: Arc<Trace>,
     pub(super) record: CallRecord,
 }
 
@@ -97,14 +97,14 @@ impl Call {
             credential,
             // Without the layer that sets it, the server is put together wrongly.
             limit: extensions.get().copied().ok_or(Error::Internal)?,
-            trace: Trace {
+            trace: Arc::new(Trace {
                 request_id: extensions.get::<RequestId>().map(|id| id.0.clone()),
                 span: extensions.get::<TraceContext>().cloned(),
                 traceparent: trace_header(headers, &TRACEPARENT),
                 tracestate: trace_header(headers, &TRACESTATE),
                 repetition: is_repetition(headers),
                 progress: record.progress(),
-            },
+            }),
             record,
         })
     }

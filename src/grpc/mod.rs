@@ -132,26 +132,26 @@ impl Jobs {
         self.watches.drain();
     }
 
-    async fn job(&self, call: Call) -> Result<Job, Error> {
+    async fn job(&self, call: &Call) -> Result<Job, Error> {
         let Call { path, credential, limit, trace, record, .. } = call;
-        let fetched = self.upstream.fetch(&path, &credential, &trace, limit.answer).await;
+        let fetched = self.upstream.fetch(path, credential, trace, limit.answer).await;
         record.fetched(&fetched);
         match fetched.result {
             // Mostly nobody else has it, and its texts need not be copied.
             Ok(job) => convert::job(Arc::unwrap_or_clone(job)).ok_or_else(|| {
                 let error = FetchError::too_large(fetched.http_status, fetched.request_id);
-                Error::Upstream { error: Arc::new(error), path }
+                Error::Upstream { error: Arc::new(error), path: path.clone() }
             }),
-            Err(error) => Err(Error::Upstream { error, path }),
+            Err(error) => Err(Error::Upstream { error, path: path.clone() }),
         }
     }
 
-    async fn watch(&self, call: Call, resume_token: &str) -> Result<Replies, Error> {
+    async fn watch(&self, call: &Call, resume_token: &str) -> Result<Replies, Error> {
         let Call { path, shown, who, peer, credential, limit, trace, record } = call;
-        let share = self.admission.watch(&who)?;
-        let permit = self.access.permit(shown);
+        let share = self.admission.watch(who)?;
+        let permit = self.access.permit(shown.clone());
         let refused = permit.map(|permit| permit.lost(path.project_id().into()).boxed());
-        let (opened, fetched) = self.watches.open(&path, &credential, &trace, limit.own).await;
+        let (opened, fetched) = self.watches.open(path, credential, trace, limit.own).await;
         if let Some(fetched) = fetched {
             record.fetched(&fetched);
         }
@@ -160,6 +160,7 @@ impl Jobs {
         if let Some(until) = peer.and_then(|peer| peer.until) {
             watcher.end_by(until);
         }
+        let (path, record) = (path.clone(), record.clone());
         let watch = Watch { refused, watcher, path, record, _share: share };
         Ok(Box::pin(watch::replies(watch)))
     }
@@ -169,23 +170,19 @@ impl Jobs {
     async fn serve<Q, A>(
         &self,
         path: Result<JobPath, InvalidId>,
-        request: Request<Q>,
-        answer: impl AsyncFnOnce(Call, Q) -> Result<A, Error>,
+        request: &Request<Q>,
+        answer: impl AsyncFnOnce(&Call) -> Result<A, Error>,
     ) -> Result<Response<A>, Status> {
-        let record = CallRecord::of(request.extensions());
-        let own = self.upstream.own_credential();
-        let (metadata, extensions) = (request.metadata(), request.extensions());
-        let call = path
-            .map_err(Error::from)
-            .and_then(|path| Call::check(path, metadata, extensions, &self.access, own));
         let answered = async {
-            let call = call?;
+            let own = self.upstream.own_credential();
+            let (metadata, extensions) = (request.metadata(), request.extensions());
+            let call = Call::check(path?, metadata, extensions, &self.access, own)?;
             // Not before the checks: a call that can't go on takes nobody's place.
             let _place = self.admission.enter(&call.who).await?;
-            answer(call, request.into_inner()).await
+            answer(&call).await
         };
         answered.await.map(Response::new).map_err(|error| {
-            record.failed(&error);
+            CallRecord::of(request.extensions()).failed(&error);
             if let Error::Overloaded(limit) = &error {
                 self.admission.refused(*limit);
             }
@@ -199,7 +196,7 @@ impl v1_server::JobService for Jobs {
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<Job>, Status> {
         let GetJobRequest { project_id, job_id } = request.get_ref();
         let path = JobPath::parse(project_id, job_id);
-        self.serve(path, request, async |call, _| self.job(call).await).await
+        self.serve(path, &request, async |call: &Call| self.job(call).await).await
     }
 
     type WatchJobStream = Replies;
@@ -208,8 +205,8 @@ impl v1_server::JobService for Jobs {
         &self,
         request: Request<WatchJobRequest>,
     ) -> Result<Response<Replies>, Status> {
-        let WatchJobRequest { project_id, job_id, .. } = request.get_ref();
+        let WatchJobRequest { project_id, job_id, resume_token } = request.get_ref();
         let path = JobPath::parse(project_id, job_id);
-        self.serve(path, request, async |call, it| self.watch(call, &it.resume_token).await).await
+        self.serve(path, &request, async |call: &Call| self.watch(call, resume_token).await).await
     }
 }

@@ -29,12 +29,12 @@ pub(super) struct Query {
     pub(super) path: JobPath,
     pub(super) credential: Credential,
     pub(super) lane: Lane,
-    pub(super) trace: Trace,
+    pub(super) trace: Arc<Trace>,
 }
 
 /// What one attempt brought.
 struct Attempt {
-    result: Result<Job, Arc<FetchError>>,
+    result: Result<Arc<Job>, Arc<FetchError>>,
     sent: bool,
     /// The number of the lease that was refused, if asking once more may help.
     refused: Option<u64>,
@@ -50,7 +50,7 @@ impl Upstream {
         let begun = Instant::now();
         let mut waits = backoff();
         let (mut attempts, mut faults, mut refused) = (0, 0, None);
-        let mut failed = None;
+        let mut failed: Option<Box<Attempt>> = None;
         let last = loop {
             let attempt = match &query.credential.0 {
                 Whose::Caller(token) => self.ask(query, &Pass::Token(token.clone()), terms).await,
@@ -69,7 +69,7 @@ impl Upstream {
             };
             // The upstream's own word says more than why it was not asked again.
             if let Some(failed) = failed.take_if(|_| !attempt.sent) {
-                break failed;
+                break *failed;
             }
             if attempt.refused.is_some() && refused.is_none() {
                 refused = attempt.refused;
@@ -82,15 +82,15 @@ impl Upstream {
                 .map(|wait| error.retry_after.unwrap_or_default().max(wait))
                 .filter(|wait| *wait <= MAX_WAIT && Instant::now() + *wait < terms.now().deadline)
                 .filter(|_| terms.now().repeats && self.0.protection.allows_retry());
-            match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => break attempt,
-            }
-            failed = Some(attempt);
+            let Some(wait) = wait else {
+                break attempt;
+            };
+            failed = Some(Box::new(attempt));
+            tokio::time::sleep(wait).await;
         };
         let Attempt { result, http_status, request_id, .. } = last;
         Fetched {
-            result: result.map(Arc::new),
+            result,
             attempts,
             http_status,
             request_id,
@@ -204,7 +204,8 @@ impl Upstream {
         trace.progress.answered(response.status);
         let secrets = pass.secrets();
         let mut oddities = Oddities::default();
-        let result = outcome::read(&response, path, secrets, &mut oddities).map_err(Arc::new);
+        let result = outcome::read(&response, path, secrets, &mut oddities);
+        let result = result.map(Arc::new).map_err(Arc::new);
         passage.ended(credential, result.as_ref().err());
         self.0.oddities.count(&oddities);
         let request_id = match &result {

@@ -96,7 +96,8 @@ where
         }
         let terms = Terms(Arc::new(Mutex::new(wish)));
         let landing = Landing { table: Arc::clone(&self.0), key, number };
-        let work = start(terms.clone());
+        // In a box: the block would have it twice, before and while it is awaited.
+        let work = Box::pin(start(terms.clone()));
         let flight: Flight<T> = async move {
             let _landing = landing;
             work.await

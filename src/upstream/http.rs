@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use http_body_util::Empty;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     BaseUrl, FetchError, Progress,
-    connector::Connector,
+    connector::{Connector, Via},
     credentials::Pass,
     error::{ErrorKind, chain},
     exchanges::{Exchange, Exchanges},
@@ -104,47 +105,61 @@ impl Http {
         let attempts = trace.progress.attempts().map_or(0, |attempts| attempts - 1);
         let url = || format!("{}{path}", self.base.origin());
         let running = self.exchange.begin(trace.span.as_ref(), url, attempts);
-        let mut headers = self.headers(trace);
-        running.write(&mut headers);
+        let mut request = Request::new(Empty::new());
+        let headers = request.headers_mut();
+        self.write(trace, headers);
+        running.write(headers);
         match pass {
             Pass::Token(token) => headers.extend(token.header().map(|it| (X_AUTH_TOKEN, it))),
             Pass::Key(key) => {
                 headers.extend(key.sign(self.base.authority(), &path, job.project_id()));
             }
         }
-        let result = self.exchange(path, headers).await;
+        let result = self.exchange(path, &mut request).await;
         running.end(&result);
         result
     }
 
-    async fn exchange(&self, path: String, mut headers: HeaderMap) -> Result<Response, FetchError> {
+    async fn exchange(
+        &self,
+        path: String,
+        request: &mut Request<Empty<Bytes>>,
+    ) -> Result<Response, FetchError> {
         let deadline = Instant::now() + self.attempt_timeout;
         let pool = self.pool.current();
-        let mut uri = Uri::builder();
-        // Who asks in our place has to be told whom.
-        if let Some(via) = pool.connector().forward() {
-            uri = uri.scheme("http").authority(self.base.authority());
-            headers.extend(via.authorization.clone().map(|it| (header::PROXY_AUTHORIZATION, it)));
-        }
-        let unsendable = |error| FetchError::no_answer(ErrorKind::Internal, chain(&error));
-        let uri = uri.path_and_query(path).build().map_err(unsendable)?;
-        let mut request = Request::new(Empty::new());
-        (*request.uri_mut(), *request.headers_mut()) = (uri, headers);
-        let mut answer = match timeout_at(deadline, pool.send(request)).await {
+        self.address(path, pool.connector().forward(), request)?;
+        let (head, mut answer) = match timeout_at(deadline, pool.send(request)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 return Err(FetchError::no_answer(ErrorKind::Unreachable, chain(&*error)));
             }
             Err(_) => return Err(transport::timed_out()),
         };
-        let head = answer.take_head();
-        let response = head.with(&mut answer, deadline).await;
+        let body = head.body(&mut answer, deadline).await;
         answer.finish();
-        response
+        head.with(body)
     }
 
-    fn headers(&self, trace: &Trace) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(8);
+    fn address(
+        &self,
+        path: String,
+        forward: Option<&Via>,
+        request: &mut Request<Empty<Bytes>>,
+    ) -> Result<(), FetchError> {
+        let mut uri = Uri::builder();
+        // Who asks in our place has to be told whom.
+        if let Some(via) = forward {
+            uri = uri.scheme("http").authority(self.base.authority());
+            let authorization = via.authorization.clone();
+            request.headers_mut().extend(authorization.map(|it| (header::PROXY_AUTHORIZATION, it)));
+        }
+        let unsendable = |error| FetchError::no_answer(ErrorKind::Internal, chain(&error));
+        *request.uri_mut() = uri.path_and_query(path).build().map_err(unsendable)?;
+        Ok(())
+    }
+
+    fn write(&self, trace: &Trace, headers: &mut HeaderMap) {
+        headers.reserve(6);
         let fixed = [
             (header::ACCEPT, HeaderValue::from_static("application/json")),
             (header::USER_AGENT, HeaderValue::from_static(USER_AGENT)),
@@ -158,6 +173,5 @@ impl Http {
         ];
         let of_the_call = of_the_call.into_iter();
         headers.extend(of_the_call.filter_map(|(name, value)| Some((name, value.clone()?))));
-        headers
     }
 }

@@ -203,7 +203,7 @@ impl Upstream {
         &self,
         path: &JobPath,
         credential: &Credential,
-        trace: &Trace,
+        trace: &Arc<Trace>,
         deadline: Instant,
     ) -> Fetched {
         self.join(Lane::Call, path, credential, trace, deadline).await
@@ -214,7 +214,7 @@ impl Upstream {
         &self,
         path: &JobPath,
         credential: &Credential,
-        trace: &Trace,
+        trace: &Arc<Trace>,
         deadline: Instant,
     ) -> Fetched {
         self.join(Lane::Poll, path, credential, trace, deadline).await
@@ -231,14 +231,14 @@ impl Upstream {
         lane: Lane,
         path: &JobPath,
         credential: &Credential,
-        trace: &Trace,
+        trace: &Arc<Trace>,
         deadline: Instant,
     ) -> Fetched {
         let key = (path.clone(), credential.clone());
         let start = |terms| {
             let (path, credential) = key.clone();
             let (this, query) =
-                (self.clone(), Query { path, credential, lane, trace: trace.clone() });
+                (self.clone(), Query { path, credential, lane, trace: Arc::clone(trace) });
             async move {
                 let counted = this.0.metrics.begin();
                 let fetched = this.fetch_alone(&query, &terms).await;

@@ -73,7 +73,6 @@ struct Driver(Option<http1::Connection<Box<dyn Stream>, Empty<Bytes>>>);
 
 /// An answer, of which the head has come.
 pub(super) struct Answer {
-    head: Parts,
     body: Incoming,
     connection: Box<Connection>,
     pool: Pool,
@@ -99,31 +98,38 @@ impl Pool {
         &self.0.connector
     }
 
-    /// Sends a request, on a connection that is there or a new one.
+    /// Sends a request, on a connection that is there or a new one. What is left in its place is
+    /// an empty one: it is large, and there is to be one only.
     pub(super) async fn send(
         &self,
-        mut request: Request<Empty<Bytes>>,
-    ) -> Result<Answer, BoxError> {
-        while let Some(mut connection) = self.take() {
-            match connection.send(request).await {
+        request: &mut Request<Empty<Bytes>>,
+    ) -> Result<(Head, Answer), BoxError> {
+        loop {
+            let (mut connection, is_new) = match self.take() {
+                Some(connection) => (connection, false),
+                // Rare, and large: in a box of its own, so that the others do not carry it along.
+                None => (Box::pin(self.connect()).await?, true),
+            };
+            match connection.send(mem::take(request)).await {
                 Ok(response) => return Ok(self.answer(connection, response)),
                 // The peer has just closed it, as he may.
-                Err(Failed { unsent: Some(unsent), .. }) => request = unsent,
-                Err(Failed { error, unsent: None }) => return Err(error.into()),
+                Err(Failed { unsent: Some(unsent), .. }) if !is_new => *request = unsent,
+                Err(Failed { error, .. }) => return Err(error.into()),
             }
         }
-        // Rare, and large: in a box of its own, so that the others do not carry it along.
-        let stream = Box::pin(self.0.connector.connect()).await?;
-        let (sender, driver) = http1::handshake(stream).await?;
-        let runtime = Handle::current().id();
-        let mut connection = Box::new(Connection { sender, driver: Driver(Some(driver)), runtime });
-        let response = connection.send(request).await.map_err(|failed| failed.error)?;
-        Ok(self.answer(connection, response))
     }
 
-    fn answer(&self, connection: Box<Connection>, response: Response<Incoming>) -> Answer {
-        let (head, body) = response.into_parts();
-        Answer { head, body, connection, pool: self.clone() }
+    async fn connect(&self) -> Result<Box<Connection>, BoxError> {
+        let stream = self.0.connector.connect().await?;
+        let (sender, driver) = http1::handshake(stream).await?;
+        let runtime = Handle::current().id();
+        Ok(Box::new(Connection { sender, driver: Driver(Some(driver)), runtime }))
+    }
+
+    fn answer(&self, connection: Box<Connection>, response: Response<Incoming>) -> (Head, Answer) {
+        let (Parts { status, headers, .. }, body) = response.into_parts();
+        let head = Head { status, headers, announced: body.size_hint().exact() };
+        (head, Answer { body, connection, pool: self.clone() })
     }
 
     /// An idle connection, if there is one that still lives.
@@ -215,13 +221,6 @@ impl Driver {
 // === impl Answer ===
 
 impl Answer {
-    /// The head; later, there is an empty one.
-    pub(super) fn take_head(&mut self) -> Head {
-        let announced = self.body.size_hint().exact();
-        let headers = mem::take(&mut self.head.headers);
-        Head { status: self.head.status, headers, announced }
-    }
-
     /// Keeps the connection. An answer that was not read to its end ends its connection.
     pub(super) fn finish(self) {
         self.pool.keep(self.connection);

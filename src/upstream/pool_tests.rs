@@ -55,8 +55,8 @@ fn ok(body: &str) -> String {
 }
 
 async fn get(pool: &Pool) -> Result<String, String> {
-    let request = Request::get("/").header("host", "x").body(Empty::new()).unwrap();
-    let mut answer = pool.send(request).await.map_err(|error| chain(&*error))?;
+    let mut request = Request::get("/").header("host", "x").body(Empty::new()).unwrap();
+    let (_, mut answer) = pool.send(&mut request).await.map_err(|error| chain(&*error))?;
     let mut body = Vec::new();
     while let Some(piece) = answer.piece().await? {
         body.extend_from_slice(&piece);
@@ -153,8 +153,8 @@ async fn an_answer_that_is_not_read_to_its_end_ends_its_connection() {
         answering(stream, |_| "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart".to_owned())
     })
     .await;
-    let request = Request::get("/").header("host", "x").body(Empty::new()).unwrap();
-    let mut answer = pool.send(request).await.unwrap();
+    let mut request = Request::get("/").header("host", "x").body(Empty::new()).unwrap();
+    let (_, mut answer) = pool.send(&mut request).await.unwrap();
     assert_eq!(answer.piece().await.unwrap().unwrap(), "part");
     answer.finish();
     assert!(pool.take().is_none());

@@ -198,7 +198,8 @@ impl Transport {
         let announced = response.content_length();
         let (status, headers) = (response.status(), response.headers().clone());
         let head = Head { status, headers, announced };
-        head.with(&mut response, deadline).await
+        let body = head.body(&mut response, deadline).await;
+        head.with(body)
     }
 }
 
@@ -211,22 +212,26 @@ impl Body for reqwest::Response {
 // === impl Head ===
 
 impl Head {
-    /// The answer with as much of its body as there is until the deadline, and as is wanted.
+    /// As much of the body as there is until the deadline, and as is wanted.
+    pub(super) async fn body(&self, body: &mut impl Body, deadline: Instant) -> (Bytes, End) {
+        let announced = self.announced.and_then(|length| usize::try_from(length).ok());
+        if self.status.is_success() && announced.is_some_and(|length| length > self.cap()) {
+            return (Bytes::new(), End::TooLarge);
+        }
+        read(body, self.cap(), deadline).await
+    }
+
+    fn cap(&self) -> usize {
+        if self.status.is_success() { MAX_BODY } else { MAX_ERROR_BODY }
+    }
+
+    /// The answer with that body.
     ///
     /// The status of an error says enough without its body, or with the first piece of it: such an
     /// answer comes back even if it was cut. A success is nothing without all of its body.
-    pub(super) async fn with(
-        self,
-        body: &mut impl Body,
-        deadline: Instant,
-    ) -> Result<Response, FetchError> {
-        let Self { status, headers, announced } = self;
-        let cap = if status.is_success() { MAX_BODY } else { MAX_ERROR_BODY };
-        let announced = announced.and_then(|length| usize::try_from(length).ok());
-        let (body, end) = match announced {
-            Some(length) if status.is_success() && length > cap => (Bytes::new(), End::TooLarge),
-            _ => read(body, cap, deadline).await,
-        };
+    pub(super) fn with(self, (body, end): (Bytes, End)) -> Result<Response, FetchError> {
+        let cap = self.cap();
+        let Self { status, headers, announced: _ } = self;
         match end {
             End::Cut(why) if status.is_success() => {
                 return Err(FetchError::no_answer(ErrorKind::Unreachable, why));

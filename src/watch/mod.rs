@@ -181,11 +181,11 @@ impl<S: Source, V: Clone + Send + Sync + 'static> Watches<S, V> {
         &self,
         path: &JobPath,
         credential: &Credential,
-        trace: &Trace,
+        trace: &Arc<Trace>,
         deadline: Option<Instant>,
     ) -> (Result<Watcher<V>, Refusal>, Option<Fetched>) {
         let key = (path.clone(), credential.clone());
-        let start = |place| self.start(place, trace.clone());
+        let start = |place| self.start(place, Arc::clone(trace));
         let seat = match self.registry.take_seat(key, trace.span.as_ref(), start) {
             Ok(seat) => seat,
             Err(refusal) => return (Err(refusal), None),
@@ -199,7 +199,7 @@ impl<S: Source, V: Clone + Send + Sync + 'static> Watches<S, V> {
         self.registry.drain();
     }
 
-    fn start(&self, place: Place<V>, trace: Trace) {
+    fn start(&self, place: Place<V>, trace: Arc<Trace>) {
         let (source, view, config) = (self.source.clone(), self.view, Arc::clone(&self.config));
         let telemetry = (self.polls.clone(), self.tracer.clone());
         tokio::spawn(poller::run(place, source, view, config, telemetry, trace));

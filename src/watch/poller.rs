@@ -40,7 +40,7 @@ pub(super) async fn run<S: Source, V: Send + Sync + 'static>(
     view: View<V>,
     config: Arc<Config>,
     (polls, tracer): (Polls, Tracer),
-    trace: Trace,
+    trace: Arc<Trace>,
 ) {
     let mut poller = Poller {
         place: &place,
@@ -63,7 +63,7 @@ pub(super) async fn run<S: Source, V: Send + Sync + 'static>(
 // === impl Poller ===
 
 impl<S: Source, V> Poller<'_, S, V> {
-    async fn work(&mut self, mut trace: Trace) {
+    async fn work(&mut self, mut trace: Arc<Trace>) {
         let mut span = Span::default();
         loop {
             let fetched = self.ask(&trace).await;
@@ -80,11 +80,11 @@ impl<S: Source, V> Poller<'_, S, V> {
             }
             // Part of no call: it may outlive the one that it began with.
             span = self.tracer.root("poll", &self.place.audience());
-            trace = Trace { span: span.context(), ..Trace::fresh() };
+            trace = Arc::new(Trace { span: span.context(), ..Trace::fresh() });
         }
     }
 
-    async fn ask(&self, trace: &Trace) -> Fetched {
+    async fn ask(&self, trace: &Arc<Trace>) -> Fetched {
         let (path, credential) = self.place.key();
         match self.source.paused(credential) {
             Some(error) => Fetched::not_asked(error),

@@ -44,7 +44,7 @@ fn an_old_poller_does_not_take_the_new_ones_place() {
 struct Restless(Arc<std::sync::atomic::AtomicU64>);
 
 impl Source for Restless {
-    async fn fetch(&self, _: &JobPath, _: &Credential, _: &Trace) -> Fetched {
+    async fn fetch(&self, _: &JobPath, _: &Credential, _: &Arc<Trace>) -> Fetched {
         let count = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         tokio::task::yield_now().await;
         Fetched {
@@ -75,7 +75,7 @@ async fn nobody_joins_a_dying_poller() {
             tokio::spawn(async move {
                 let (path, token) = key();
                 for _ in 0..1000 {
-                    let opened = watches.open(&path, &token, &Trace::default(), None).await;
+                    let opened = watches.open(&path, &token, &Arc::default(), None).await;
                     let mut watcher = opened.0.unwrap_or_else(|refusal| panic!("{refusal:?}"));
                     for _ in 0..2 {
                         let event = watcher.next().await;

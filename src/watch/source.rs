@@ -17,7 +17,7 @@ pub trait Source: Clone + Send + Sync + 'static {
         &self,
         path: &JobPath,
         credential: &Credential,
-        trace: &Trace,
+        trace: &Arc<Trace>,
     ) -> impl Future<Output = Fetched> + Send;
 
     /// Why nothing should be asked with this credential at present, if so; the error says for how long.
@@ -25,7 +25,7 @@ pub trait Source: Clone + Send + Sync + 'static {
 }
 
 impl Source for Upstream {
-    async fn fetch(&self, path: &JobPath, credential: &Credential, trace: &Trace) -> Fetched {
+    async fn fetch(&self, path: &JobPath, credential: &Credential, trace: &Arc<Trace>) -> Fetched {
         // Each attempt has its own limit; this one is for repeating them.
         let deadline = Instant::now() + Config::default().poll_max;
         self.poll(path, credential, trace, deadline).await

@@ -29,7 +29,7 @@ async fn open_as(
 ) -> Result<Watcher<Text>, Refusal> {
     let path = JobPath::parse("p", job).unwrap();
     let token = Credential::from(Token::parse(token).unwrap());
-    watches.open(&path, &token, &Trace::default(), None).await.0
+    watches.open(&path, &token, &Arc::default(), None).await.0
 }
 
 async fn open(watches: &Watches<Scripted, Text>) -> Result<Watcher<Text>, Refusal> {
@@ -281,7 +281,7 @@ async fn a_deadline_is_kept() {
     let path = JobPath::parse("p", "j").unwrap();
     let token = Credential::from(Token::parse(b"t").unwrap());
     let deadline = Instant::now() + 7 * SECOND;
-    let (watcher, _) = watches.open(&path, &token, &Trace::default(), Some(deadline)).await;
+    let (watcher, _) = watches.open(&path, &token, &Arc::default(), Some(deadline)).await;
     let mut watcher = watcher.unwrap_or_else(|_| panic!());
     assert_eq!(next(&mut watcher).await, "+a 0");
     assert_eq!(next(&mut watcher).await, "DeadlineExceeded");

@@ -91,7 +91,7 @@ impl Scripted {
 }
 
 impl Source for Scripted {
-    async fn fetch(&self, path: &JobPath, credential: &Credential, _: &Trace) -> Fetched {
+    async fn fetch(&self, path: &JobPath, credential: &Credential, _: &Arc<Trace>) -> Fetched {
         let mut reply = {
             let mut state = self.state();
             let asked = (path.job_id().to_owned(), state.start.elapsed());

@@ -1,6 +1,6 @@
 //! Somebody who watches a job, and writes down what he is told.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use jiff::Timestamp;
@@ -136,7 +136,7 @@ impl Viewer {
             ended: opened,
         };
         let watch = async {
-            let trace = Trace::default();
+            let trace = Arc::<Trace>::default();
             let open = watches.open(&path, &self.token, &trace, deadline);
             // As the service does it.
             let limit = deadline.unwrap_or(opened + Duration::from_secs(30));

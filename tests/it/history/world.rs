@@ -181,7 +181,7 @@ impl World {
 }
 
 impl Source for World {
-    async fn fetch(&self, path: &JobPath, token: &upstream::Credential, _: &Trace) -> Fetched {
+    async fn fetch(&self, path: &JobPath, token: &upstream::Credential, _: &Arc<Trace>) -> Fetched {
         let (under_way, latency) = {
             let mut state = self.state();
             let under_way = state.begin(self, path, token);
