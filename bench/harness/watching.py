@@ -12,8 +12,8 @@ SMALLER = ((100, 1), (1_000, 1), (10_000, 100))
 class Watched(Jobgate):
     """With another upstream, which the watchers' process is, and a fixed time between polls."""
 
-    def __init__(self, binary, upstream):
-        super().__init__(binary, "--poll-min", "1s", "--poll-max", "1s")
+    def __init__(self, binary, upstream, *more):
+        super().__init__(binary, "--poll-min", "1s", "--poll-max", "1s", *more)
         self.upstream = upstream
 
     def start(self, port, _upstream, workers, tls, folder):
@@ -23,11 +23,15 @@ class Watched(Jobgate):
 def once(binary, watchers, jobs, **more):
     upstream = free_port()
     with started(Watched(binary, upstream)) as it:
-        command = ["watch", "--target", f"127.0.0.1:{it.port}", "--pid", it.pid,
-                   "--upstream", f"127.0.0.1:{upstream}", "--watchers", watchers, "--jobs", jobs]
-        for name, value in more.items():
-            command += [f"--{name}", value]
-        return load(it.cores, f"{watchers} watchers of {jobs}", command)
+        return watch(it, upstream, watchers, jobs, **more)
+
+
+def watch(it, upstream, watchers, jobs, **more):
+    command = ["watch", "--target", f"127.0.0.1:{it.port}", "--pid", it.pid,
+               "--upstream", f"127.0.0.1:{upstream}", "--watchers", watchers, "--jobs", jobs]
+    for name, value in more.items():
+        command += [f"--{name}", value]
+    return load(it.cores, f"{watchers} watchers of {jobs}", command)
 
 
 def measure(binary, scales, results):

@@ -118,11 +118,10 @@ impl Begun {
                 let mut begun = mem::take(&mut *self.calls());
                 going.extend(begun.drain(..));
                 match going.poll_next_unpin(cx) {
-                    Poll::Ready(Some(End::Call)) => {}
                     Poll::Ready(Some(End::Connection) | None) => return Poll::Ready(()),
-                    // The connection may just have begun some.
                     Poll::Pending if self.calls().is_empty() => return Poll::Pending,
-                    Poll::Pending => {}
+                    // A call has ended, or the connection has just begun some.
+                    Poll::Ready(Some(End::Call)) | Poll::Pending => {}
                 }
             }
         });
