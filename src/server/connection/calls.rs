@@ -126,6 +126,10 @@ impl Begun {
             }
         });
         ended.await;
+        // Begun with the connection's last breath. They have this list in their hands: left in it, each
+        // would keep the other for ever.
+        let last = mem::take(&mut *self.calls());
+        drop(last);
     }
 
     /// The list is whole between any two statements, so a panic elsewhere does not spoil it.
@@ -152,6 +156,19 @@ mod tests {
             done.send(()).unwrap();
         });
         begun.run(other.map(Result::unwrap), pending()).await;
+    }
+
+    #[tokio::test]
+    async fn a_call_begun_with_the_last_breath_ends_too() {
+        let begun = Begun::default();
+        let begins = begun.clone();
+        let held = Arc::new(());
+        let lasting = (Arc::clone(&held), begun.clone());
+        let connection = async move {
+            begins.execute(pending::<()>().inspect(move |()| drop(lasting)));
+        };
+        begun.run(connection, pending()).await;
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 
     #[tokio::test]
