@@ -2,14 +2,15 @@
 
 mod cli;
 
-use std::{alloc::System, process::ExitCode};
+use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes all memory that is given back, so that no copy of a token outlives its use, whichever
 /// library made it.
 #[global_allocator]
-static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
 fn main() -> ExitCode {
     cli::run(cli::Cli::read()).into()

@@ -21,12 +21,15 @@ TOLERANCE = 0.05
 # Seconds for a run of all calls of a case.
 LIMIT = 600
 
-# What is asked, and the calls of the two runs that are held against each other.
+SIGNED = ["--credentials", "aksk", "--access-key", "AK", "--secret-key-file", install.PEERS / "secret-key"]
+
+# What is asked, of a gateway with which flags, and the calls of the two runs that are held against each other.
 CASES = {
-    "job": ([], 200, 1200),
-    "job with 50 sub jobs": (["--sub-jobs", 50], 100, 400),
-    "job with 1,000 sub jobs": (["--sub-jobs", 1000], 5, 35),
-    "no such job": (["--missing"], 200, 1200),
+    "job": ([], [], 200, 1200),
+    "job, the request signed": ([], SIGNED, 200, 1200),
+    "job with 50 sub jobs": (["--sub-jobs", 50], [], 100, 400),
+    "job with 1,000 sub jobs": (["--sub-jobs", 1000], [], 5, 35),
+    "no such job": (["--missing"], [], 200, 1200),
 }
 
 
@@ -35,14 +38,14 @@ def everything(binary):
     return {name: count(binary, *case) for name, case in CASES.items()}
 
 
-def count(binary, flags, few, many):
+def count(binary, flags, more, few, many):
     """What more calls cost more: so neither start nor end are in it."""
-    return round((total(binary, flags, many) - total(binary, flags, few)) / (many - few))
+    system = Jobgate(binary, "--drain-delay", "off", *more)
+    return round((total(system, flags, many) - total(system, flags, few)) / (many - few))
 
 
-def total(binary, flags, calls):
+def total(system, flags, calls):
     """All instructions of a gateway that answers so many calls, one after another, and ends."""
-    system = Jobgate(binary, "--drain-delay", "off")
     upstream, port = free_port(), free_port()
     rest = [install.LOAD, "upstream", "--listen", f"127.0.0.1:{upstream}"]
     with tempfile.TemporaryDirectory(prefix="jobgate-count-") as folder, running(rest, upstream) as other:

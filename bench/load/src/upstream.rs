@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::HashMap, convert::Infallible, net::SocketA
 use anyhow::Result;
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_TYPE, HeaderName},
 };
 use http_body_util::{BodyExt as _, Full};
@@ -68,7 +68,7 @@ impl Upstream {
             return response(StatusCode::OK, self.count.borrow().to_string());
         }
         *self.count.borrow_mut() += 1;
-        if request.headers().get("x-auth-token").is_none_or(|it| it != TOKEN) {
+        if !is_authentic(request.headers()) {
             return response(StatusCode::UNAUTHORIZED, "");
         }
         let job = request.uri().path().strip_prefix("/v1/").and_then(|it| it.split_once("/jobs/"));
@@ -83,6 +83,13 @@ impl Upstream {
             Some(_) | None => response(StatusCode::BAD_REQUEST, ""),
         }
     }
+}
+
+/// With the token, or signed by somebody.
+fn is_authentic(headers: &HeaderMap) -> bool {
+    let signature = headers.get("authorization").map(HeaderValue::as_bytes);
+    headers.get("x-auth-token").is_some_and(|it| it == TOKEN)
+        || signature.is_some_and(|it| it.starts_with(b"SDK-HMAC-SHA256 Access=AK, "))
 }
 
 fn response(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
