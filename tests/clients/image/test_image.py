@@ -106,6 +106,9 @@ class Runs(unittest.TestCase):
         self.assertEqual(status["Gid"], ["65532"] * 4)
         self.assertEqual(int(*status["CapEff"], 16), 0)
 
+    def test_it_takes_no_huge_pages(self):
+        self.assertEqual(self.gateway.status()["THP_enabled"], ["0"])
+
     def test_a_signal_ends_it_well(self):
         self.assertEqual(self.gateway.stop(), 0, self.gateway.log.read_text())
         self.assertFalse(healthy())
