@@ -70,7 +70,7 @@ where
 }
 
 /// What a buffer begins with and grows by.
-const BUFFER: usize = 1 << 10;
+const BUFFER: usize = 512;
 
 /// How many bytes of messages are gathered before they are sent; as usual.
 const YIELD_THRESHOLD: usize = 32 << 10;

@@ -14,7 +14,8 @@ use futures_util::{
 };
 use tokio::time::Instant;
 
-type Flight<T> = Shared<BoxFuture<'static, T>>;
+/// A fetch under way, for one who waits.
+pub(super) type Flight<T> = Shared<BoxFuture<'static, T>>;
 
 /// The fetches under way, by what they fetch.
 ///
@@ -64,22 +65,14 @@ where
         Self(Arc::new(Mutex::new(Table { flights: HashMap::new(), next: 0 })))
     }
 
-    /// Waits for the flight of `key`, which `start` begins if there is none. Also says whether it
-    /// was there already.
-    pub(super) async fn join<F>(
+    /// The flight of `key`, to be waited for, which `start` makes if there is none. Also says
+    /// whether it was there already.
+    pub(super) fn join<F>(
         &self,
         key: K,
         wish: Wish,
         start: impl FnOnce(Terms) -> F,
-    ) -> (T, bool)
-    where
-        F: Future<Output = T> + Send + 'static,
-    {
-        let (flight, joined) = self.board(key, wish, start);
-        (flight.await, joined)
-    }
-
-    fn board<F>(&self, key: K, wish: Wish, start: impl FnOnce(Terms) -> F) -> (Flight<T>, bool)
+    ) -> (Flight<T>, bool)
     where
         F: Future<Output = T> + Send + 'static,
     {

@@ -199,25 +199,25 @@ impl Upstream {
     /// No attempt begins after `deadline`, but an attempt may run past it: whoever waits must
     /// stop waiting by himself. A fetch that nobody waits for any more is dropped. One that several
     /// share is repeated if one of them is no repetition, and until the latest of their deadlines.
-    pub async fn fetch(
+    pub fn fetch(
         &self,
         path: &JobPath,
         credential: &Credential,
         trace: &Arc<Trace>,
         deadline: Instant,
-    ) -> Fetched {
-        self.join(Lane::Call, path, credential, trace, deadline).await
+    ) -> impl Future<Output = Fetched> + Send {
+        self.join(Lane::Call, path, credential, trace, deadline)
     }
 
     /// The same for watches, if the credential is not [`Upstream::paused`].
-    pub async fn poll(
+    pub fn poll(
         &self,
         path: &JobPath,
         credential: &Credential,
         trace: &Arc<Trace>,
         deadline: Instant,
-    ) -> Fetched {
-        self.join(Lane::Poll, path, credential, trace, deadline).await
+    ) -> impl Future<Output = Fetched> + Send {
+        self.join(Lane::Poll, path, credential, trace, deadline)
     }
 
     /// Why nothing should be polled with this credential at present, and for how long: the upstream
@@ -247,7 +247,8 @@ impl Upstream {
             }
         };
         let wish = Wish { deadline, repeats: !trace.repetition };
-        let (fetched, shared) = self.0.flights.join(key.clone(), wish, start).await;
+        let (flight, shared) = self.0.flights.join(key.clone(), wish, start);
+        let fetched = flight.await;
         if shared {
             self.0.metrics.shared();
         }

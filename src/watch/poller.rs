@@ -65,16 +65,8 @@ pub(super) async fn run<S: Source, V: Send + Sync + 'static>(
 impl<S: Source, V> Poller<'_, S, V> {
     async fn work(&mut self, mut trace: Arc<Trace>) {
         let mut span = Span::default();
-        loop {
-            let fetched = self.ask(&trace).await;
-            if let Err(error) = &fetched.result {
-                span.fail(error.kind.name());
-            }
-            drop(span);
-            let Some(next) = self.take(fetched) else {
-                return;
-            };
-            if let (Step::GiveUp, Some(error)) = (self.wait(next).await, self.trouble.take()) {
+        while let Some(next) = self.poll(trace, span).await {
+            if let (Step::GiveUp, Some(error)) = (self.wait(&next).await, self.trouble.take()) {
                 self.place.retire(End::OutOfPatience(error), |_| {});
                 return;
             }
@@ -84,12 +76,19 @@ impl<S: Source, V> Poller<'_, S, V> {
         }
     }
 
-    async fn ask(&self, trace: &Arc<Trace>) -> Fetched {
+    /// Asks once, and publishes what it has brought; `None` if it was the last time. Of all this
+    /// nothing is kept for the wait that follows.
+    async fn poll(&mut self, trace: Arc<Trace>, mut span: Span) -> Option<Next> {
         let (path, credential) = self.place.key();
-        match self.source.paused(credential) {
+        let fetched = match self.source.paused(credential) {
             Some(error) => Fetched::not_asked(error),
-            None => self.source.fetch(path, credential, trace).await,
+            None => self.source.fetch(path, credential, &trace).await,
+        };
+        if let Err(error) = &fetched.result {
+            span.fail(error.kind.name());
         }
+        drop(span);
+        self.take(fetched)
     }
 
     /// Publishes what a poll has brought; `None` if it was the last one.
@@ -151,17 +150,15 @@ impl<S: Source, V> Poller<'_, S, V> {
         Some(next)
     }
 
-    async fn wait(&self, next: Next) -> Step {
+    async fn wait(&self, next: &Next) -> Step {
         // Who asked for a poll while there was one has got it.
         let _ = self.place.nudged().now_or_never();
-        let nudged = async {
-            self.place.nudged().await;
-            sleep_until(next.fresh_until).await;
-        };
         tokio::select! {
             biased;
-            () = sleep_until(next.at) => next.step,
-            () = nudged => Step::Poll,
+            () = sleep_until(next.at) => return next.step,
+            () = self.place.nudged() => {}
         }
+        sleep_until(next.fresh_until.min(next.at)).await;
+        if next.fresh_until < next.at { Step::Poll } else { next.step }
     }
 }

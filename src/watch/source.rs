@@ -25,10 +25,15 @@ pub trait Source: Clone + Send + Sync + 'static {
 }
 
 impl Source for Upstream {
-    async fn fetch(&self, path: &JobPath, credential: &Credential, trace: &Arc<Trace>) -> Fetched {
+    fn fetch(
+        &self,
+        path: &JobPath,
+        credential: &Credential,
+        trace: &Arc<Trace>,
+    ) -> impl Future<Output = Fetched> + Send {
         // Each attempt has its own limit; this one is for repeating them.
         let deadline = Instant::now() + Config::default().poll_max;
-        self.poll(path, credential, trace, deadline).await
+        self.poll(path, credential, trace, deadline)
     }
 
     fn paused(&self, credential: &Credential) -> Option<Arc<FetchError>> {

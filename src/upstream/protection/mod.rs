@@ -90,19 +90,19 @@ impl Protection {
         lane: Lane,
         deadline: Instant,
     ) -> Result<Passage<'_>, Arc<FetchError>> {
-        let until = deadline.min(Instant::now() + LONGEST_WAIT);
+        let now = Instant::now();
+        let until = deadline.min(now + LONGEST_WAIT);
         // Who can't be sent anyway has nothing to wait for.
-        if let Some(wait) = self.breaker(|breaker| breaker.refuses(Instant::now())) {
+        if let Some(wait) = self.breaker(|breaker| breaker.refuses(now)) {
             return Err(self.left_alone(wait));
         }
         self.turn(credential, lane, until).await?;
         let place = self.place(until).await?;
-        let ticket = self
-            .breaker(|breaker| breaker.admit(Instant::now()))
-            .map_err(|wait| self.left_alone(wait))?;
-        self.throttles.sends(lane);
-        let (sent, ticket) = (Instant::now(), Some(ticket));
-        Ok(Passage { protection: self, lane, sent, ticket, _place: place })
+        let sent = Instant::now();
+        let ticket =
+            self.breaker(|breaker| breaker.admit(sent)).map_err(|wait| self.left_alone(wait))?;
+        self.throttles.sends(lane, sent);
+        Ok(Passage { protection: self, lane, sent, ticket: Some(ticket), _place: place })
     }
 
     /// Why nothing should be polled with this credential at present.

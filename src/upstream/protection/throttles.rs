@@ -83,8 +83,7 @@ impl Throttles {
         lane: Lane,
         patience: Duration,
     ) -> Result<(), (Duration, Arc<FetchError>)> {
-        let now = Instant::now();
-        self.with(credential, now, |throttle| {
+        self.with(credential, |throttle, now| {
             let Some(Limited { limit, error }) = throttle.limits.of(lane) else {
                 return Ok(());
             };
@@ -96,8 +95,7 @@ impl Throttles {
     /// Why nothing should be polled with this credential at present, if so. Takes no turn, but who
     /// is told to wait is told another time than all others.
     pub(super) fn paused(&self, credential: &Credential) -> Option<Arc<FetchError>> {
-        let now = Instant::now();
-        self.with(credential, now, |throttle| {
+        self.with(credential, |throttle, now| {
             if let Some((until, error)) = &throttle.pause {
                 return Some(told(error, *until - now));
             }
@@ -113,9 +111,9 @@ impl Throttles {
         .flatten()
     }
 
-    /// Counts a request that is sent.
-    pub(super) fn sends(&self, lane: Lane) {
-        self.lock().meters.of(lane).count(Instant::now());
+    /// Counts a request that is sent now.
+    pub(super) fn sends(&self, lane: Lane, now: Instant) {
+        self.lock().meters.of(lane).count(now);
     }
 
     /// Takes note of the answer to a request that was `sent` then: nothing, or an error.
@@ -126,17 +124,17 @@ impl Throttles {
         sent: Instant,
         error: Option<&Arc<FetchError>>,
     ) {
-        let now = Instant::now();
         let refused = error.filter(|error| error.kind == ErrorKind::Throttled);
         let pausing = error.filter(|error| error.retry_after.is_some() && !error.is_lasting());
         let Some(error) = refused.or(pausing) else {
-            self.with(credential, now, |throttle| {
+            self.with(credential, |throttle, now| {
                 if let Some(limited) = throttle.limits.of(lane) {
                     limited.limit.taken(sent, now);
                 }
             });
             return;
         };
+        let now = Instant::now();
         let mut table = self.lock();
         let Table { meters, throttles } = &mut *table;
         if throttles.len() >= MAX_KEPT {
@@ -168,18 +166,17 @@ impl Throttles {
     fn with<T>(
         &self,
         credential: &Credential,
-        now: Instant,
-        f: impl FnOnce(&mut Throttle) -> T,
+        f: impl FnOnce(&mut Throttle, Instant) -> T,
     ) -> Option<T> {
         let mut table = self.lock();
         // Mostly, nobody is throttled.
         if table.throttles.is_empty() {
             return None;
         }
-        let fingerprint = credential.fingerprint();
+        let (fingerprint, now) = (credential.fingerprint(), Instant::now());
         let throttle = table.throttles.get_mut(&fingerprint)?;
         if throttle.is_left(now) {
-            return Some(f(throttle));
+            return Some(f(throttle, now));
         }
         table.throttles.remove(&fingerprint);
         None

@@ -54,7 +54,7 @@ async fn a_refusal_limits_its_credential_and_its_lane() {
 #[tokio::test(start_paused = true)]
 async fn the_rate_that_was_too_high_is_what_was_sent_in_that_lane() {
     let throttles = Throttles::new();
-    (0..100).for_each(|_| throttles.sends(Lane::Poll));
+    (0..100).for_each(|_| throttles.sends(Lane::Poll, Instant::now()));
     for (lane, expected) in [(Lane::Poll, Duration::from_millis(20)), (Lane::Call, SECOND)] {
         refuse(&throttles, "a", lane, None);
         let (wait, _) = throttles.turn(&credential("a"), lane, Duration::ZERO).unwrap_err();
@@ -99,7 +99,7 @@ async fn what_is_over_is_forgotten() {
     assert!((0..100).all(|_| goes(&throttles, "a", Lane::Call)));
     assert_eq!(throttles.lock().throttles.len(), 1);
     // The other one is refused again, at a rate that is measured anew.
-    (0..100).for_each(|_| throttles.sends(Lane::Call));
+    (0..100).for_each(|_| throttles.sends(Lane::Call, Instant::now()));
     refuse(&throttles, "b", Lane::Call, None);
     let (wait, _) = throttles.turn(&credential("b"), Lane::Call, Duration::ZERO).unwrap_err();
     assert_eq!(wait, Duration::from_millis(20));
