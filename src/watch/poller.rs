@@ -76,8 +76,8 @@ impl<S: Source, V> Poller<'_, S, V> {
         }
     }
 
-    /// Asks once, and publishes what it has brought; `None` if it was the last time. Of all this
-    /// nothing is kept for the wait that follows.
+    /// Asks once, and publishes what it has brought; `None` if it was the last time. Trace, span and
+    /// answer are gone before the wait that follows: there may be ten thousand who wait.
     async fn poll(&mut self, trace: Arc<Trace>, mut span: Span) -> Option<Next> {
         let (path, credential) = self.place.key();
         let fetched = match self.source.paused(credential) {
@@ -162,3 +162,7 @@ impl<S: Source, V> Poller<'_, S, V> {
         if next.fresh_until < next.at { Step::Poll } else { next.step }
     }
 }
+
+#[cfg(test)]
+#[path = "poller_tests.rs"]
+mod tests;
