@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     Credential, ErrorKind, FetchError, Fetched, Trace, Upstream,
-    credentials::{Grant, Keeper, Pass, Whose},
+    credentials::{Grant, Keeper, Pass, Refused, Whose},
     flights::Terms,
     oddity::Oddities,
     outcome,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::job::{Job, JobPath};
 
-/// The most attempts for one fetch.
+/// The most attempts for one fetch, without those that follow a refusal of the gateway's credentials.
 const MAX_ATTEMPTS: u32 = 3;
 
 /// The longest wait of a `Retry-After` that is waited for here; a longer one is the caller's
@@ -36,8 +36,8 @@ pub(super) struct Query {
 struct Attempt {
     result: Result<Arc<Job>, Arc<FetchError>>,
     sent: bool,
-    /// The number of the lease that was refused, if asking once more may help.
-    refused: Option<u64>,
+    /// How the gateway's credentials were refused, if asking once more may help.
+    refused: Option<Refused>,
     http_status: Option<u16>,
     request_id: Option<String>,
 }
@@ -71,8 +71,9 @@ impl Upstream {
             if let Some(failed) = failed.take_if(|_| !attempt.sent) {
                 break *failed;
             }
-            if attempt.refused.is_some() && refused.is_none() {
-                refused = attempt.refused;
+            // Twice at most: the ledger sees to it.
+            if attempt.refused.is_some() {
+                (refused, failed) = (attempt.refused, None);
                 continue;
             }
             faults += 1;
@@ -100,29 +101,26 @@ impl Upstream {
         }
     }
 
-    /// Asks once with the gateway's own credentials. `refused` is the number of the lease with which
-    /// this fetch was refused before.
+    /// Asks once with the gateway's own credentials. `refused` is how this fetch was refused before.
     async fn ask_as(
         &self,
         own: &Keeper,
         query: &Query,
         terms: &Terms,
-        refused: Option<u64>,
+        refused: Option<Refused>,
     ) -> Attempt {
         let grant = match own.grant(query.path.project_id(), refused).await {
             Ok(grant) => grant,
             Err(error) => return Attempt::not_sent(error),
         };
         if !grant.is_trial() {
-            return self.ask_and_tell(own, &grant, query, terms, refused.is_some()).await;
+            return self.ask_and_tell(own, &grant, query, terms, refused).await;
         }
         // To its end, whoever waits for it: of an answer that nobody heard, the next would not know
         // that the key is wrong.
         let (this, own, query, terms) = (self.clone(), own.clone(), query.clone(), terms.clone());
-        let asking = tokio::spawn(async move {
-            this.ask_and_tell(&own, &grant, &query, &terms, refused.is_some()).await
-        });
-        asking.await.unwrap_or_else(|stopped| {
+        let asking = async move { this.ask_and_tell(&own, &grant, &query, &terms, refused).await };
+        tokio::spawn(asking).await.unwrap_or_else(|stopped| {
             let kind = ErrorKind::GatewayCredentialsUnavailable;
             Attempt::not_sent(Arc::new(FetchError::no_answer(kind, stopped.to_string())))
         })
@@ -135,7 +133,7 @@ impl Upstream {
         grant: &Grant,
         query: &Query,
         terms: &Terms,
-        again: bool,
+        before: Option<Refused>,
     ) -> Attempt {
         let project = query.path.project_id();
         let mut attempt = self.ask(query, grant.pass(), terms).await;
@@ -147,9 +145,7 @@ impl Upstream {
             ErrorKind::CredentialsRejected => {
                 let error = Arc::make_mut(error);
                 error.kind = ErrorKind::GatewayCredentialsRejected;
-                if own.refused(grant, project, error, again).await {
-                    attempt.refused = Some(grant.number());
-                }
+                attempt.refused = own.refused(grant, project, error, before).await;
             }
             ErrorKind::PermissionDenied => {
                 own.taken(grant, project);

@@ -83,6 +83,23 @@ async fn a_token_that_ended_early_is_renewed_once_for_all() {
 }
 
 #[tokio::test]
+async fn a_call_that_another_has_overtaken_outlives_the_token_too() {
+    let account = Account::new(PASSWORD).await;
+    let gateway = Gateway::with(with(&account, given(PASSWORD))).await;
+    let slow = GetJobRequest { project_id: "p1".into(), job_id: "slow".into() };
+    let overtaking = async {
+        becomes(async || account.asked().len() == 1).await;
+        get(&gateway).await.unwrap();
+        account.revokes();
+        account.answers_slow_ones();
+    };
+    let (answer, ()) = tokio::join!(gateway.send(Request::new(slow)), overtaking);
+    assert_eq!(answer.unwrap().job_id, "slow");
+    let tokens = ["iam-token-1", "iam-token-1", "iam-token-1", "iam-token-2"];
+    assert_eq!(account.asked(), tokens);
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_told_and_not_hammered() {
     let account = Account::new(PASSWORD).await;
     let folder = TempDir::new().unwrap();
@@ -163,6 +180,19 @@ async fn without_iam_calls_say_so_until_it_is_back() {
     account.fails(None);
     ready(&gateway).await;
     get(&gateway).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_came_last_is_told_and_not_an_earlier_fault() {
+    let account = Account::new(PASSWORD).await;
+    let gateway = Gateway::with(with(&account, given(PASSWORD))).await;
+    ready(&gateway).await;
+    account.revokes();
+    account.fails(Some(StatusCode::BAD_GATEWAY));
+    let faulty = GetJobRequest { project_id: "p1".into(), job_id: "faulty".into() };
+    let status = gateway.send(Request::new(faulty)).await.unwrap_err();
+    assert_eq!(reason(&status), "GATEWAY_CREDENTIALS_UNAVAILABLE");
+    assert_eq!(account.asked().len(), 2);
 }
 
 #[tokio::test]

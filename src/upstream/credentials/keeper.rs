@@ -19,7 +19,7 @@ use super::{
     Pass,
     issuer::{Issued, Issuer, NotIssued},
     lease::Lease,
-    ledger::{Choice, Ledger, Verdict, Want},
+    ledger::{Choice, Ledger, Refused, Verdict, Want},
     metrics::{self, Holding, Renewals},
     patience::{self, Patience},
     readiness::Readiness,
@@ -85,20 +85,19 @@ impl Keeper {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// What to ask with for a project. `refused` is the number of the lease with which the same call
-    /// was refused.
+    /// What to ask with for a project. `before` is how the same call was refused before.
     ///
     /// A key that the upstream has not taken yet goes to one request at a time, since a handful of
     /// wrong signatures locks it. Waits while a pass is being obtained, without a limit of its own.
     pub(in crate::upstream) async fn grant(
         &self,
         project: &str,
-        refused: Option<u64>,
+        before: Option<Refused>,
     ) -> Result<Grant, Arc<FetchError>> {
         let mut changes = self.shared.changes.subscribe();
         loop {
             changes.mark_unchanged();
-            let choice = self.shared.ledger().choose(project, refused, Instant::now());
+            let choice = self.shared.ledger().choose(project, before, Instant::now());
             match choice {
                 Choice::Use(lease) => return Ok(Grant::new(lease, None)),
                 Choice::Either(next, lease) => {
@@ -110,7 +109,7 @@ impl Keeper {
                 Choice::Try(lease) => {
                     let trial = wait_for_trial(&lease).await?;
                     // Much may have happened meanwhile.
-                    let choice = self.shared.ledger().choose(project, refused, Instant::now());
+                    let choice = self.shared.ledger().choose(project, before, Instant::now());
                     if let Choice::Try(now) = choice
                         && now.is(&lease)
                     {
@@ -139,20 +138,20 @@ impl Keeper {
         }
     }
 
-    /// The upstream has refused the pass. Says whether to ask once more, when there was time for
-    /// another pass. `again` says that the same call was refused before.
+    /// The upstream has refused the pass. `before` is how the same call was refused before. Waits for
+    /// another pass if one was asked for. `None` says that it is not worth asking once more.
     pub(in crate::upstream) async fn refused(
         &self,
         grant: &Grant,
         project: &str,
         error: &FetchError,
-        again: bool,
-    ) -> bool {
+        before: Option<Refused>,
+    ) -> Option<Refused> {
         let Grant { lease, sent, .. } = grant;
         let (verdict, blocked) = {
             let mut ledger = self.shared.ledger();
             let was_blocked = ledger.blocked().is_some();
-            let verdict = ledger.refused(lease, project, *sent, error, again, Instant::now());
+            let verdict = ledger.refused(lease, project, *sent, error, before, Instant::now());
             (verdict, !was_blocked && ledger.blocked().is_some())
         };
         self.shared.changes.send_replace(());
@@ -163,17 +162,16 @@ impl Keeper {
         } else if verdict == Verdict::Fail {
             tracing::warn!(detail, project, "the gateway's credentials are refused for a project");
         }
+        let refused = Refused { lease: lease.number(), repeats: verdict == Verdict::Repeat };
         match verdict {
-            Verdict::Fail => false,
-            Verdict::Retry => true,
-            Verdict::RetryAfter(tries) => {
+            Verdict::Fail => None,
+            Verdict::Repeat | Verdict::Change => Some(refused),
+            Verdict::ChangeAfter(tries) => {
                 let mut changes = self.shared.changes.subscribe();
                 while self.shared.ledger().tries() == tries {
-                    if changes.changed().await.is_err() {
-                        return false;
-                    }
+                    changes.changed().await.ok()?;
                 }
-                true
+                Some(refused)
             }
         }
     }
@@ -226,7 +224,8 @@ impl Grant {
         self.lease.pass()
     }
 
-    pub(in crate::upstream) fn number(&self) -> u64 {
+    #[cfg(test)]
+    fn number(&self) -> u64 {
         self.lease.number()
     }
 

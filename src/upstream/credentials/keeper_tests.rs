@@ -141,8 +141,9 @@ async fn a_token_that_is_refused_is_renewed_once_for_all() {
     for expected in 1..4 {
         let grants = join_all((0..20).map(|_| grant(&keeper))).await;
         let refused = grants.iter().map(async |grant| {
-            assert!(keeper.refused(grant, "p", &refusal(), false).await);
-            let next = keeper.grant("p", Some(grant.number())).await.ok().unwrap();
+            let refused = keeper.refused(grant, "p", &refusal(), None).await;
+            assert!(refused.is_some());
+            let next = keeper.grant("p", refused).await.ok().unwrap();
             keeper.taken(&next, "p");
             next.number()
         });
@@ -253,7 +254,7 @@ async fn a_key_that_is_refused_is_used_by_nobody_until_it_changes() {
     for other in &mut others {
         assert!(other.now_or_never().is_none());
     }
-    assert!(!keeper.refused(&first, "p", &refusal(), false).await);
+    assert_eq!(keeper.refused(&first, "p", &refusal(), None).await, None);
     drop(first);
     let rejected = Err(ErrorKind::GatewayCredentialsRejected);
     assert!(join_all(others).await.iter().all(|number| *number == rejected));
@@ -271,8 +272,9 @@ async fn the_key_that_was_refused_is_no_renewal() {
     let keeper = issuer.keeper();
     let first = grant(&keeper).await;
     keeper.taken(&first, "p");
-    assert!(keeper.refused(&first, "p", &refusal(), false).await);
-    let same = keeper.grant("p", Some(first.number())).await.map(|grant| grant.number());
+    let refused = keeper.refused(&first, "p", &refusal(), None).await;
+    assert!(refused.is_some());
+    let same = keeper.grant("p", refused).await.map(|grant| grant.number());
     assert_eq!(same.map_err(|error| error.kind), Err(ErrorKind::GatewayCredentialsRejected));
     assert_eq!(issuer.asked(), 2);
 }

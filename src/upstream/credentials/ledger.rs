@@ -100,10 +100,21 @@ pub(super) enum Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Fail,
-    /// Ask once more, with another pass if there is one.
-    Retry,
+    /// Ask once more. The pass may be good all the same.
+    Repeat,
+    /// Ask once more with another pass: there is one, or there will be.
+    Change,
     /// The same, after there were more tries to get a pass than these.
-    RetryAfter(u64),
+    ChangeAfter(u64),
+}
+
+/// How a call was refused before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::upstream) struct Refused {
+    /// The number of the lease.
+    pub(super) lease: u64,
+    /// It was not said that another one is needed.
+    pub(super) repeats: bool,
 }
 
 /// When another pass is wanted.
@@ -137,9 +148,13 @@ impl Ledger {
         }
     }
 
-    /// What to ask with for a project. `refused` is the number of the lease with which the same call
-    /// was refused.
-    pub(super) fn choose(&mut self, project: &str, refused: Option<u64>, now: Instant) -> Choice {
+    /// What to ask with for a project. `before` is how the same call was refused before.
+    pub(super) fn choose(
+        &mut self,
+        project: &str,
+        before: Option<Refused>,
+        now: Instant,
+    ) -> Choice {
         self.age(now);
         if let Some(hold) = self.holds.get(project).filter(|hold| hold.until > now) {
             return Choice::Fail(Arc::clone(&hold.error));
@@ -154,12 +169,14 @@ impl Ledger {
                 None => Choice::Fail(Arc::clone(&block.error)),
             };
         }
+        let refused = before.map(|before| before.lease);
+        let repeats = before.is_some_and(|before| before.repeats);
         match (&self.lease, &self.next, &self.trouble) {
             (Some(lease), Some(next), _) if refused == Some(lease.number()) => alone(next),
             (Some(lease), Some(next), _) if refused == Some(next.number()) => alone(lease),
             (Some(lease), Some(next), _) => Choice::Either(next.clone(), lease.clone()),
             // There was to be another one, and there is none.
-            (Some(lease), None, Some(trouble)) if refused == Some(lease.number()) => {
+            (Some(lease), None, Some(trouble)) if refused == Some(lease.number()) && !repeats => {
                 Choice::Fail(Arc::clone(trouble))
             }
             // No signature is repeated.
@@ -188,7 +205,7 @@ impl Ledger {
         }
     }
 
-    /// The upstream has refused a pass for a project. `again` says that the same call was refused
+    /// The upstream has refused a pass for a project. `before` is how the same call was refused
     /// before.
     pub(super) fn refused(
         &mut self,
@@ -196,7 +213,7 @@ impl Ledger {
         project: &str,
         sent: Instant,
         error: &FetchError,
-        again: bool,
+        before: Option<Refused>,
         now: Instant,
     ) -> Verdict {
         // For others' eyes: the answer was this call's own.
@@ -205,7 +222,13 @@ impl Ledger {
             self.strikes += 1;
             self.refusal = Some(Arc::clone(&error));
         }
-        let verdict = if again { Verdict::Fail } else { self.verdict(lease, sent, now) };
+        let verdict = match before {
+            None => self.verdict(lease, sent, false, now),
+            Some(before) if before == (Refused { lease: lease.number(), repeats: true }) => {
+                self.verdict(lease, sent, true, now)
+            }
+            Some(_) => Verdict::Fail,
+        };
         if self.next.as_ref().is_some_and(|next| next.is(lease)) && lease.is_key() {
             // The one before is good. This one has shown what it is.
             self.next = None;
@@ -221,12 +244,14 @@ impl Ledger {
         verdict
     }
 
-    /// What a call is to do that was refused for the first time.
-    fn verdict(&mut self, lease: &Lease, sent: Instant, now: Instant) -> Verdict {
+    /// What a call is to do that was refused for the first time, or `repeated` with the same pass.
+    ///
+    /// Others may have been taken that were sent later, and the pass have ended all the same: answers
+    /// overtake each other. But then a repeat is sent after that end, and nobody is taken later.
+    fn verdict(&mut self, lease: &Lease, sent: Instant, repeated: bool, now: Instant) -> Verdict {
         let in_use = self.lease.as_ref().is_some_and(|it| it.is(lease));
         if !in_use || self.next.is_some() {
-            // There is another one.
-            return Verdict::Retry;
+            return Verdict::Change;
         }
         if self.renews && !lease.was_taken_after(sent) && (self.renewing || self.may_force(now)) {
             if !self.renewing {
@@ -234,9 +259,9 @@ impl Ledger {
             }
             self.renewing = true;
             self.suspect = Some(lease.number());
-            return Verdict::RetryAfter(self.tries);
+            return Verdict::ChangeAfter(self.tries);
         }
-        if lease.is_key() { Verdict::Fail } else { Verdict::Retry }
+        if lease.is_key() || repeated { Verdict::Fail } else { Verdict::Repeat }
     }
 
     /// Leaves a project alone that a pass was never good for.

@@ -29,6 +29,20 @@ fn refusal() -> FetchError {
     FetchError::no_answer(ErrorKind::GatewayCredentialsRejected, "refused".to_owned())
 }
 
+fn unavailable() -> FetchError {
+    FetchError::no_answer(ErrorKind::GatewayCredentialsUnavailable, String::new())
+}
+
+/// Another pass was to be used after this one.
+fn changing(lease: &Lease) -> Refused {
+    Refused { lease: lease.number(), repeats: false }
+}
+
+/// This one was to be used once more.
+fn repeating(lease: &Lease) -> Refused {
+    Refused { lease: lease.number(), repeats: true }
+}
+
 impl Calls {
     fn new(renews: bool, issued: Issued) -> Self {
         let (mut ledger, now) = (Ledger::new(renews), Instant::now());
@@ -37,15 +51,20 @@ impl Calls {
     }
 
     /// The lease for a call. The trial of a newer one is free.
-    fn lease(&mut self, project: &str, refused: Option<u64>) -> Option<Lease> {
-        match self.ledger.choose(project, refused, self.now) {
+    fn lease(&mut self, project: &str, before: impl Into<Option<Refused>>) -> Option<Lease> {
+        match self.ledger.choose(project, before.into(), self.now) {
             Choice::Use(lease) | Choice::Try(lease) | Choice::Either(lease, _) => Some(lease),
             Choice::Wait | Choice::Fail(_) => None,
         }
     }
 
-    fn refuse(&mut self, project: &str, lease: &Lease, again: bool) -> Verdict {
-        self.ledger.refused(lease, project, self.now, &refusal(), again, self.now)
+    fn refuse(
+        &mut self,
+        project: &str,
+        lease: &Lease,
+        before: impl Into<Option<Refused>>,
+    ) -> Verdict {
+        self.ledger.refused(lease, project, self.now, &refusal(), before.into(), self.now)
     }
 
     /// A call that the upstream takes; false if there was nothing to ask with.
@@ -59,25 +78,26 @@ impl Calls {
     }
 
     /// A call that the upstream refuses each time: how many requests were sent for it.
-    fn bad(&mut self, project: &str, renewal: impl FnOnce(&mut Ledger, Instant)) -> usize {
+    fn bad(&mut self, project: &str, mut renewal: impl FnMut(&mut Ledger, Instant)) -> usize {
         self.now += SECOND / 1000;
-        let Some(first) = self.lease(project, None) else {
-            return 0;
-        };
-        match self.refuse(project, &first, false) {
-            Verdict::Fail => return 1,
-            Verdict::Retry => {}
-            Verdict::RetryAfter(tries) => {
-                assert_eq!(self.ledger.want(), Some(Want::Now));
-                renewal(&mut self.ledger, self.now);
-                assert!(self.ledger.tries() > tries);
+        let (mut sent, mut before) = (0, None);
+        while let Some(lease) = self.lease(project, before) {
+            sent += 1;
+            assert!(sent <= 3, "a call for ever");
+            let verdict = self.refuse(project, &lease, before);
+            match verdict {
+                Verdict::Fail => break,
+                Verdict::Repeat | Verdict::Change => {}
+                Verdict::ChangeAfter(tries) => {
+                    assert_eq!(self.ledger.want(), Some(Want::Now));
+                    renewal(&mut self.ledger, self.now);
+                    assert!(self.ledger.tries() > tries);
+                }
             }
+            let repeats = verdict == Verdict::Repeat;
+            before = Some(Refused { lease: lease.number(), repeats });
         }
-        let Some(second) = self.lease(project, Some(first.number())) else {
-            return 1;
-        };
-        assert_eq!(self.refuse(project, &second, true), Verdict::Fail);
-        2
+        sent
     }
 }
 
@@ -123,15 +143,15 @@ fn a_project_is_left_alone_longer_with_each_refusal() {
 fn a_token_that_ended_before_its_first_use_is_renewed() {
     let mut calls = Calls::new(true, token("t"));
     let lease = calls.lease("p", None).unwrap();
-    assert!(matches!(calls.refuse("p", &lease, false), Verdict::RetryAfter(_)));
+    assert!(matches!(calls.refuse("p", &lease, None), Verdict::ChangeAfter(_)));
     assert_eq!(calls.ledger.want(), Some(Want::Now));
     // All who are refused meanwhile wait for the same renewal.
     for _ in 0..100 {
-        assert!(matches!(calls.refuse("p", &lease, false), Verdict::RetryAfter(_)));
+        assert!(matches!(calls.refuse("p", &lease, None), Verdict::ChangeAfter(_)));
     }
     assert_eq!(calls.ledger.want(), None);
     calls.ledger.publish(token("u"), calls.now);
-    assert_ne!(calls.lease("p", Some(lease.number())).unwrap().number(), lease.number());
+    assert_ne!(calls.lease("p", changing(&lease)).unwrap().number(), lease.number());
 }
 
 #[test]
@@ -142,12 +162,12 @@ fn refusals_at_random_cause_few_renewals() {
     for number in 0..1000 {
         calls.now += SECOND;
         let lease = calls.lease("p", None).unwrap();
-        if let Verdict::RetryAfter(_) = calls.refuse("p", &lease, false) {
+        if let Verdict::ChangeAfter(_) = calls.refuse("p", &lease, None) {
             renewals += 1;
             calls.ledger.publish(token(&format!("t{number}")), calls.now);
         }
         // The second time is good, with whatever there is.
-        let again = calls.lease("p", Some(lease.number())).unwrap();
+        let again = calls.lease("p", changing(&lease)).unwrap();
         calls.ledger.taken(&again, "p", calls.now);
         assert_eq!(calls.ledger.readiness(calls.now), Readiness::Ready);
     }
@@ -162,8 +182,124 @@ fn a_refusal_while_others_are_taken_causes_no_renewal() {
     let (lease, sent) = (calls.lease("bad", None).unwrap(), calls.now);
     assert!(calls.good("good"));
     let error = refusal();
-    let verdict = calls.ledger.refused(&lease, "bad", sent, &error, false, calls.now);
-    assert_eq!((verdict, calls.ledger.want()), (Verdict::Retry, None));
+    let verdict = calls.ledger.refused(&lease, "bad", sent, &error, None, calls.now);
+    assert_eq!((verdict, calls.ledger.want()), (Verdict::Repeat, None));
+    // The same once more.
+    let (before, sent) = (repeating(&lease), calls.now);
+    assert!(calls.good("good"));
+    let verdict = calls.ledger.refused(&lease, "bad", sent, &error, Some(before), calls.now);
+    assert_eq!((verdict, calls.ledger.want()), (Verdict::Fail, None));
+}
+
+#[test]
+fn a_refusal_that_was_overtaken_is_repeated_before_a_renewal() {
+    let mut calls = Calls::new(true, token("t"));
+    let (lease, sent) = (calls.lease("late", None).unwrap(), calls.now);
+    assert!(calls.good("early"));
+    // Now it has ended.
+    let error = refusal();
+    let verdict = calls.ledger.refused(&lease, "late", sent, &error, None, calls.now);
+    assert_eq!((verdict, calls.ledger.want()), (Verdict::Repeat, None));
+    calls.now += SECOND / 1000;
+    let before = repeating(&lease);
+    assert!(calls.lease("late", before).unwrap().is(&lease));
+    assert!(matches!(calls.refuse("late", &lease, before), Verdict::ChangeAfter(_)));
+    assert_eq!(calls.ledger.want(), Some(Want::Now));
+    calls.ledger.publish(token("u"), calls.now);
+    let renewed = calls.lease("late", before).unwrap();
+    assert_ne!(renewed.number(), lease.number());
+    // Refused as well: it is the project.
+    let before = changing(&lease);
+    assert_eq!(calls.refuse("late", &renewed, before), Verdict::Fail);
+}
+
+#[test]
+fn a_pass_that_came_during_a_repeat_is_tried_without_a_renewal() {
+    let mut calls = Calls::new(true, token("t"));
+    let (lease, sent) = (calls.lease("late", None).unwrap(), calls.now);
+    assert!(calls.good("early"));
+    let error = refusal();
+    calls.ledger.refused(&lease, "late", sent, &error, None, calls.now);
+    calls.now += SECOND / 1000;
+    calls.ledger.publish(token("u"), calls.now);
+    let before = repeating(&lease);
+    assert_eq!(calls.refuse("late", &lease, before), Verdict::Change);
+    assert_eq!(calls.ledger.want(), None);
+}
+
+#[test]
+fn a_repeat_that_got_another_pass_is_the_last() {
+    let mut calls = Calls::new(true, token("t"));
+    let (lease, sent) = (calls.lease("late", None).unwrap(), calls.now);
+    assert!(calls.good("early"));
+    calls.ledger.refused(&lease, "late", sent, &refusal(), None, calls.now);
+    calls.ledger.publish(token("u"), calls.now);
+    assert!(calls.good("early"));
+    calls.now += SECOND / 1000;
+    let before = repeating(&lease);
+    let renewed = calls.lease("late", before).unwrap();
+    assert_ne!(renewed.number(), lease.number());
+    assert_eq!(calls.refuse("late", &renewed, before), Verdict::Fail);
+    assert_eq!(calls.ledger.want(), None);
+}
+
+#[test]
+fn a_call_that_was_overtaken_is_repeated_though_iam_is_away() {
+    let mut calls = Calls::new(true, token("t"));
+    calls.ledger.fail(Arc::new(unavailable()));
+    let (lease, sent) = (calls.lease("late", None).unwrap(), calls.now);
+    assert!(calls.good("early"));
+    calls.ledger.refused(&lease, "late", sent, &refusal(), None, calls.now);
+    assert!(calls.lease("late", repeating(&lease)).unwrap().is(&lease));
+}
+
+#[test]
+fn no_call_is_repeated_for_ever_and_iam_is_asked_seldom() {
+    for seed in 0..300 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut calls = Calls::new(true, token("t"));
+        let mut forced = VecDeque::new();
+        for number in 0..1000 {
+            calls.now += SECOND.mul_f64(rng.f64() * 5.0);
+            if rng.u8(..10) == 0 {
+                calls.ledger.publish(token(&format!("t{number}")), calls.now);
+            }
+            let project = format!("p{}", rng.u8(..5));
+            let (mut requests, mut before) = (0, None);
+            while let Some(lease) = calls.lease(&project, before) {
+                requests += 1;
+                assert!(requests <= 3, "{seed} {number}");
+                let sent = calls.now;
+                if rng.bool() {
+                    calls.good("good");
+                }
+                if rng.u8(..4) == 0 {
+                    calls.ledger.taken(&lease, &project, sent);
+                    break;
+                }
+                let now = calls.now;
+                let verdict = calls.ledger.refused(&lease, &project, sent, &refusal(), before, now);
+                before = match verdict {
+                    Verdict::Fail => break,
+                    Verdict::Repeat => Some(repeating(&lease)),
+                    Verdict::Change | Verdict::ChangeAfter(_) => Some(changing(&lease)),
+                };
+                if let Verdict::ChangeAfter(_) = verdict {
+                    forced.push_back(now);
+                    match rng.u8(..4) {
+                        0 => calls.ledger.publish(token("t"), now),
+                        1 => calls.ledger.fail(Arc::new(unavailable())),
+                        2 => calls.ledger.fail(Arc::new(refusal())),
+                        _ => calls.ledger.publish(token(&format!("t{number}-forced")), now),
+                    }
+                }
+            }
+            while forced.front().is_some_and(|at| calls.now - *at >= MINUTE) {
+                forced.pop_front();
+            }
+            assert!(forced.len() <= 4, "{seed} {number}");
+        }
+    }
 }
 
 #[test]
@@ -175,8 +311,8 @@ fn a_token_is_kept_until_the_next_one_is_taken() {
     let new = calls.lease("p", None).unwrap();
     assert_ne!(new.number(), old.number());
     // Not known everywhere yet: the call goes on with the old one, and nobody else notices.
-    assert_eq!(calls.refuse("p", &new, false), Verdict::Retry);
-    assert!(calls.lease("p", Some(new.number())).unwrap().is(&old));
+    assert_eq!(calls.refuse("p", &new, None), Verdict::Change);
+    assert!(calls.lease("p", changing(&new)).unwrap().is(&old));
     assert_eq!(calls.ledger.want(), None);
     calls.ledger.taken(&new, "p", calls.now);
     assert!(matches!(calls.ledger.choose("p", None, calls.now), Choice::Use(it) if it.is(&new)));
@@ -265,8 +401,8 @@ fn a_new_key_that_is_wrong_leaves_the_old_one() {
     calls.ledger.publish(key("new"), calls.now);
     let new = calls.lease("p", None).unwrap();
     assert_eq!(new.number(), 2);
-    assert_eq!(calls.refuse("p", &new, false), Verdict::Retry);
-    assert_eq!(calls.lease("p", Some(2)).unwrap().number(), 1);
+    assert_eq!(calls.refuse("p", &new, None), Verdict::Change);
+    assert_eq!(calls.lease("p", changing(&new)).unwrap().number(), 1);
     assert!(calls.good("p"));
     for _ in 0..10 {
         assert_eq!(calls.lease("q", None).unwrap().number(), 1);
@@ -288,7 +424,7 @@ fn a_token_that_both_sides_refuse_is_gone() {
     let mut calls = Calls::new(true, token("t"));
     assert!(calls.good("p"));
     let lease = calls.lease("p", None).unwrap();
-    assert!(matches!(calls.refuse("p", &lease, false), Verdict::RetryAfter(_)));
+    assert!(matches!(calls.refuse("p", &lease, None), Verdict::ChangeAfter(_)));
     calls.ledger.fail(Arc::new(refusal()));
     assert!(calls.lease("p", None).is_none());
     assert_eq!(calls.ledger.readiness(calls.now), Readiness::Rejected);
@@ -299,10 +435,10 @@ fn who_is_refused_while_iam_is_away_is_told_so() {
     let mut calls = Calls::new(true, token("t"));
     assert!(calls.good("p"));
     let lease = calls.lease("p", None).unwrap();
-    assert!(matches!(calls.refuse("p", &lease, false), Verdict::RetryAfter(_)));
+    assert!(matches!(calls.refuse("p", &lease, None), Verdict::ChangeAfter(_)));
     let kind = ErrorKind::GatewayCredentialsUnavailable;
-    calls.ledger.fail(Arc::new(FetchError::no_answer(kind, String::new())));
-    let choice = calls.ledger.choose("p", Some(lease.number()), calls.now);
+    calls.ledger.fail(Arc::new(unavailable()));
+    let choice = calls.ledger.choose("p", Some(changing(&lease)), calls.now);
     assert!(matches!(choice, Choice::Fail(error) if error.kind == kind));
     assert!(calls.good("p"), "others may find it good");
 }
@@ -313,7 +449,7 @@ fn what_others_are_told_has_nothing_of_the_answer() {
     let answer = crate::upstream::Answer { http_status: 401, ..Default::default() };
     let error = FetchError { answer: Some(answer), ..refusal() };
     let lease = calls.lease("p", None).unwrap();
-    calls.ledger.refused(&lease, "p", calls.now, &error, false, calls.now);
+    calls.ledger.refused(&lease, "p", calls.now, &error, None, calls.now);
     match calls.ledger.choose("p", None, calls.now) {
         Choice::Fail(error) => assert_eq!(error.answer, None),
         _ => panic!("the project is held"),

@@ -33,6 +33,7 @@ pub use self::{
 pub(super) use self::{
     keeper::{Grant, Keeper},
     key::SigningKey,
+    ledger::Refused,
 };
 use super::{
     BaseUrl, SetupError,

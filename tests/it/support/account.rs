@@ -16,12 +16,15 @@ use axum::{
 use http::{HeaderMap, StatusCode};
 use jobgate::upstream::{BaseUrl, Credentials, Domain, PasswordLogin, SecretSource, Subject};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 /// The cloud. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Account {
     pub(crate) address: SocketAddr,
     inner: Arc<Mutex<Inner>>,
+    /// Closed when the job `slow` is answered.
+    slow: Arc<Semaphore>,
 }
 
 struct Inner {
@@ -55,7 +58,8 @@ impl Account {
             logins: Vec::new(),
             asked: Vec::new(),
         };
-        let account = Self { address, inner: Arc::new(Mutex::new(inner)) };
+        let slow = Arc::new(Semaphore::new(0));
+        let account = Self { address, inner: Arc::new(Mutex::new(inner)), slow };
         let routes = Router::new()
             .route("/v3/auth/tokens", post(login))
             .route("/v1/{project}/jobs/{job}", get(job))
@@ -107,6 +111,11 @@ impl Account {
         self.with(|it| it.good.clear());
     }
 
+    /// Questions for the job `slow` are answered from now on.
+    pub(crate) fn answers_slow_ones(&self) {
+        self.slow.close();
+    }
+
     /// The logins there were.
     pub(crate) fn logins(&self) -> Vec<Value> {
         self.with(|it| it.logins.clone())
@@ -144,16 +153,24 @@ async fn login(State(account): State<Account>, body: String) -> Response {
     })
 }
 
-/// Tells by the job's type whose token it was asked with. The project `refused` is for nobody.
+/// Tells by the job's type whose token it was asked with. The project `refused` is for nobody. The
+/// job `slow` takes its time, and `faulty` is missed by the first request of all.
 async fn job(
     State(account): State<Account>,
     Path((project, job)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
     let token = headers.get("x-auth-token").map_or("", |it| it.to_str().unwrap()).to_owned();
+    account.with(|it| it.asked.push(token.clone()));
+    if job == "slow" {
+        // There is never a permit: this ends when it is closed.
+        let _ = account.slow.acquire().await;
+    }
     account.with(|it| {
+        if job == "faulty" && it.asked.len() == 1 {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
         let good = it.takes_tokens && project != "refused" && it.good.contains(&token);
-        it.asked.push(token.clone());
         if good {
             let job = json!({"status": "RUNNING", "job_id": job, "job_type": token});
             return job.to_string().into_response();
