@@ -173,6 +173,28 @@ async fn a_wrong_password_is_not_hammered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wrong_password_is_not_hammered_by_refusals_either() {
+    let issuer = Scripted::<true>::new([Reply::Token(100_000), REJECTED]);
+    let keeper = issuer.keeper();
+    keeper.taken(&grant(&keeper).await, "good");
+    let mut asked = Vec::new();
+    for second in 0..4 * 3600 {
+        let project = format!("bad{second}");
+        let grant = keeper.grant(&project, None).await.ok().unwrap();
+        let refused = keeper.refused(&grant, &project, &refusal(), None).await;
+        if let Ok(grant) = keeper.grant(&project, refused).await {
+            assert_eq!(keeper.refused(&grant, &project, &refusal(), refused).await, None);
+        }
+        asked.resize(issuer.asked(), second);
+        sleep(SECOND).await;
+    }
+    // The first was good.
+    assert!(asked.len() >= 6, "{asked:?}");
+    assert!(asked[1..].windows(3).all(|it| it[2] - it[0] >= 15 * 60), "{asked:?}");
+    assert_eq!(keeper.readiness(), Readiness::Ready);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_mends_something_elsewhere_can_say_so() {
     let issuer = Scripted::<true>::new([REJECTED, Reply::Token(100)]);
     let reloads = Reloads::new(Duration::from_hours(1));

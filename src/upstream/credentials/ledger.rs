@@ -35,6 +35,9 @@ const TOKEN_HOLD: (Duration, Duration) = (Duration::from_secs(30), Duration::fro
 /// How many renewals refusals may cause in a time.
 const FORCED: (usize, Duration) = (4, Duration::from_mins(1));
 
+/// How long a new token may be unknown somewhere.
+const SPREADS: Duration = Duration::from_mins(1);
+
 /// The most projects that are remembered of each kind.
 const MAX_PROJECTS: usize = 10_000;
 
@@ -63,7 +66,7 @@ pub(super) struct Ledger {
     want: Option<Want>,
     /// A refusal has caused a renewal that is not there yet.
     renewing: bool,
-    /// The lease that was refused, if it was not taken since.
+    /// The lease that seems to have ended: it was refused, and not taken since.
     suspect: Option<u64>,
     issued: u64,
     tries: u64,
@@ -223,18 +226,29 @@ impl Ledger {
             self.refusal = Some(Arc::clone(&error));
         }
         let verdict = match before {
-            None => self.verdict(lease, sent, false, now),
+            None => self.verdict(lease, project, sent, false, now),
             Some(before) if before == (Refused { lease: lease.number(), repeats: true }) => {
-                self.verdict(lease, sent, true, now)
+                self.verdict(lease, project, sent, true, now)
             }
-            Some(_) => Verdict::Fail,
+            Some(_) => {
+                // Not for this call any more, but for the next.
+                if !lease.is_key()
+                    && self.tells(project)
+                    && self.are_old(lease, now)
+                    && !self.asks_for_another(lease, project, sent, now)
+                {
+                    self.settle(lease, project, sent);
+                }
+                Verdict::Fail
+            }
         };
         if self.next.as_ref().is_some_and(|next| next.is(lease)) && lease.is_key() {
             // The one before is good. This one has shown what it is.
             self.next = None;
             self.want = self.renews.then_some(Want::Later);
         }
-        if verdict == Verdict::Fail {
+        // While IAM refuses, the token may be at fault, and the project is none the worse.
+        if verdict == Verdict::Fail && !self.iam_refuses() {
             self.hold(lease, project, &error, now);
         }
         if self.strikes >= STRIKES[usize::from(self.trusted)] {
@@ -248,20 +262,87 @@ impl Ledger {
     ///
     /// Others may have been taken that were sent later, and the pass have ended all the same: answers
     /// overtake each other. But then a repeat is sent after that end, and nobody is taken later.
-    fn verdict(&mut self, lease: &Lease, sent: Instant, repeated: bool, now: Instant) -> Verdict {
+    fn verdict(
+        &mut self,
+        lease: &Lease,
+        project: &str,
+        sent: Instant,
+        repeated: bool,
+        now: Instant,
+    ) -> Verdict {
         let in_use = self.lease.as_ref().is_some_and(|it| it.is(lease));
         if !in_use || self.next.is_some() {
             return Verdict::Change;
         }
-        if self.renews && !lease.was_taken_after(sent) && (self.renewing || self.may_force(now)) {
-            if !self.renewing {
-                self.want = Some(Want::Now);
-            }
-            self.renewing = true;
-            self.suspect = Some(lease.number());
+        if self.asks_for_another(lease, project, sent, now) {
             return Verdict::ChangeAfter(self.tries);
         }
-        if lease.is_key() || repeated { Verdict::Fail } else { Verdict::Repeat }
+        if lease.is_key() {
+            return Verdict::Fail;
+        }
+        if !repeated {
+            return Verdict::Repeat;
+        }
+        self.settle(lease, project, sent);
+        Verdict::Fail
+    }
+
+    /// Asks for another pass after a refusal, and says whether one may come.
+    fn asks_for_another(
+        &mut self,
+        lease: &Lease,
+        project: &str,
+        sent: Instant,
+        now: Instant,
+    ) -> bool {
+        if !self.renews || lease.was_taken_after(sent) || self.iam_refuses() {
+            return false;
+        }
+        if !self.renewing {
+            if !self.may_force(now) {
+                return false;
+            }
+            self.want = Some(Want::Now);
+            self.renewing = true;
+        }
+        if self.tells(project) {
+            self.suspect = Some(lease.number());
+        }
+        true
+    }
+
+    /// Gives a token up if both sides refuse it.
+    fn settle(&mut self, lease: &Lease, project: &str, sent: Instant) {
+        if self.iam_refuses() && self.tells(project) && !lease.was_taken_after(sent) {
+            self.give_up(lease.number());
+        }
+    }
+
+    fn give_up(&mut self, number: u64) {
+        self.next.take_if(|next| next.number() == number);
+        if self.lease.take_if(|lease| lease.number() == number).is_some() {
+            self.lease = self.next.take();
+        }
+    }
+
+    /// Whether this lease is one that there is, and all that there are have had time to be known.
+    fn are_old(&self, lease: &Lease, now: Instant) -> bool {
+        let mut leases = self.lease.iter().chain(&self.next);
+        leases.clone().any(|it| it.is(lease))
+            && leases.all(|it| now.saturating_duration_since(it.begun()) >= SPREADS)
+    }
+
+    /// Whether a refusal for this project says something of the pass. It does not if passes were good
+    /// for others only, since the secret changed.
+    fn tells(&self, project: &str) -> bool {
+        self.known.contains(project) || !self.trusted
+    }
+
+    /// Whether IAM has refused what it was asked with last. A refusal is no reason to ask again then:
+    /// a handful of wrong passwords locks the user.
+    fn iam_refuses(&self) -> bool {
+        let kind = self.trouble.as_ref().map(|trouble| trouble.kind);
+        kind == Some(ErrorKind::GatewayCredentialsRejected)
     }
 
     /// Leaves a project alone that a pass was never good for.
@@ -318,8 +399,10 @@ impl Ledger {
         self.tries += 1;
         (self.want, self.renewing) = (None, false);
         // Refused by both sides.
-        if error.kind == ErrorKind::GatewayCredentialsRejected {
-            self.lease.take_if(|lease| self.suspect == Some(lease.number()));
+        if error.kind == ErrorKind::GatewayCredentialsRejected
+            && let Some(suspect) = self.suspect
+        {
+            self.give_up(suspect);
         }
         self.trouble = Some(error);
     }
@@ -328,6 +411,7 @@ impl Ledger {
     pub(super) fn reset(&mut self) {
         self.lease.take_if(|lease| !lease.is_proven());
         (self.next, self.block, self.trouble, self.refusal) = (None, None, None, None);
+        self.suspect = None;
         self.holds.clear();
         self.known.clear();
         self.forced.clear();
@@ -368,9 +452,7 @@ impl Ledger {
             (Some(_), _) => Readiness::Ready,
             (None, None) if self.issued > 0 => Readiness::Ready,
             (None, None) => Readiness::Pending,
-            (None, Some(trouble)) if trouble.kind == ErrorKind::GatewayCredentialsRejected => {
-                Readiness::Rejected
-            }
+            (None, Some(_)) if self.iam_refuses() => Readiness::Rejected,
             (None, Some(_)) => Readiness::Unavailable,
         }
     }
