@@ -8,15 +8,11 @@
 //! * A key is locked by a handful of wrong signatures: few are sent, and then none for long.
 //! * A project that a pass was never good for is left alone for a while.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{issuer::Issued, lease::Lease, readiness::Readiness};
+use super::{issuer::Issued, lease::Lease, projects::Projects, readiness::Readiness};
 use crate::upstream::{ErrorKind, FetchError};
 
 /// How long no key is sent that was refused. The clouds lock a key after five wrong signatures in a
@@ -38,9 +34,6 @@ const FORCED: (usize, Duration) = (4, Duration::from_mins(1));
 /// How long a new token may be unknown somewhere.
 const SPREADS: Duration = Duration::from_mins(1);
 
-/// The most projects that are remembered of each kind.
-const MAX_PROJECTS: usize = 10_000;
-
 /// What is known of the gateway's passes.
 pub(super) struct Ledger {
     /// Whether asking again gives another pass.
@@ -53,9 +46,7 @@ pub(super) struct Ledger {
     trouble: Option<Arc<FetchError>>,
     /// Why and until when no key is sent.
     block: Option<Block>,
-    holds: HashMap<Box<str>, Hold>,
-    /// The projects for which a pass was taken.
-    known: HashSet<Box<str>>,
+    projects: Projects,
     /// Refusals of keys in a row.
     strikes: u32,
     /// The last refusal of a key.
@@ -76,12 +67,6 @@ struct Block {
     until: Instant,
     /// When it is tried once all the same.
     spare: Option<Instant>,
-    error: Arc<FetchError>,
-}
-
-struct Hold {
-    until: Instant,
-    refusals: u32,
     error: Arc<FetchError>,
 }
 
@@ -116,7 +101,7 @@ pub(super) enum Verdict {
 pub(in crate::upstream) struct Refused {
     /// The number of the lease.
     pub(super) lease: u64,
-    /// It was not said that another one is needed.
+    /// The same one was to be used once more.
     pub(super) repeats: bool,
 }
 
@@ -137,8 +122,7 @@ impl Ledger {
             next: None,
             trouble: None,
             block: None,
-            holds: HashMap::new(),
-            known: HashSet::new(),
+            projects: Projects::default(),
             strikes: 0,
             refusal: None,
             trusted: false,
@@ -159,11 +143,11 @@ impl Ledger {
         now: Instant,
     ) -> Choice {
         self.age(now);
-        if let Some(hold) = self.holds.get(project).filter(|hold| hold.until > now) {
-            return Choice::Fail(Arc::clone(&hold.error));
+        if let Some(error) = self.projects.held(project, now) {
+            return Choice::Fail(Arc::clone(error));
         }
         if let Some(block) = &mut self.block {
-            let spare = block.spare.is_some_and(|at| at <= now) && self.known.contains(project);
+            let spare = block.spare.is_some_and(|at| at <= now) && self.projects.knows(project);
             return match self.lease.clone().filter(|_| spare) {
                 Some(lease) => {
                     block.spare = None;
@@ -199,10 +183,7 @@ impl Ledger {
         self.strikes = 0;
         self.block = None;
         self.suspect.take_if(|number| *number == lease.number());
-        self.holds.remove(project);
-        if !self.known.contains(project) && self.known.len() < MAX_PROJECTS {
-            self.known.insert(project.into());
-        }
+        self.projects.taken(project);
         if let Some(next) = self.next.take_if(|next| next.is(lease)) {
             self.lease = Some(next);
         }
@@ -249,7 +230,8 @@ impl Ledger {
         }
         // While IAM refuses, the token may be at fault, and the project is none the worse.
         if verdict == Verdict::Fail && !self.iam_refuses() {
-            self.hold(lease, project, &error, now);
+            let waits = if lease.is_key() { (KEY_HOLD, KEY_HOLD) } else { TOKEN_HOLD };
+            self.projects.hold(project, waits, &error, now);
         }
         if self.strikes >= STRIKES[usize::from(self.trusted)] {
             self.block(error, now);
@@ -335,7 +317,7 @@ impl Ledger {
     /// Whether a refusal for this project says something of the pass. It does not if passes were good
     /// for others only, since the secret changed.
     fn tells(&self, project: &str) -> bool {
-        self.known.contains(project) || !self.trusted
+        self.projects.knows(project) || !self.trusted
     }
 
     /// Whether IAM has refused what it was asked with last. A refusal is no reason to ask again then:
@@ -343,22 +325,6 @@ impl Ledger {
     fn iam_refuses(&self) -> bool {
         let kind = self.trouble.as_ref().map(|trouble| trouble.kind);
         kind == Some(ErrorKind::GatewayCredentialsRejected)
-    }
-
-    /// Leaves a project alone that a pass was never good for.
-    fn hold(&mut self, lease: &Lease, project: &str, error: &Arc<FetchError>, now: Instant) {
-        if self.known.contains(project) || self.holds.len() >= MAX_PROJECTS {
-            return;
-        }
-        let before = self.holds.get(project).map_or(0, |hold| hold.refusals);
-        let (first, most) = TOKEN_HOLD;
-        let wait = if lease.is_key() {
-            KEY_HOLD
-        } else {
-            first.saturating_mul(1 << before.min(8)).min(most)
-        };
-        let hold = Hold { until: now + wait, refusals: before + 1, error: Arc::clone(error) };
-        self.holds.insert(project.into(), hold);
     }
 
     /// Sends no key for long.
@@ -412,8 +378,7 @@ impl Ledger {
         self.lease.take_if(|lease| !lease.is_proven());
         (self.next, self.block, self.trouble, self.refusal) = (None, None, None, None);
         self.suspect = None;
-        self.holds.clear();
-        self.known.clear();
+        self.projects = Projects::default();
         self.forced.clear();
         self.strikes = 0;
         self.trusted = false;
@@ -426,17 +391,15 @@ impl Ledger {
             self.lease = self.next.take();
         }
         self.block.take_if(|block| block.until <= now);
-        if self.holds.len() >= MAX_PROJECTS {
-            self.holds.retain(|_, hold| hold.until > now);
-        }
+        self.projects.age(now);
     }
 
     /// When something is over that others should know of.
     pub(super) fn next_end(&self, now: Instant) -> Option<Instant> {
         let leases = self.lease.iter().chain(&self.next).filter_map(Lease::ends);
         let block = self.block.iter().map(|block| block.until);
-        let holds = self.holds.values().map(|hold| hold.until).filter(|_| !self.trusted);
-        leases.chain(block).chain(holds.filter(|until| *until > now)).min()
+        let holds = self.projects.ends(now).filter(|_| !self.trusted);
+        leases.chain(block).chain(holds).min()
     }
 
     /// The lease in use, if it is still good.
@@ -445,7 +408,7 @@ impl Ledger {
     }
 
     pub(super) fn readiness(&self, now: Instant) -> Readiness {
-        let held = !self.trusted && self.holds.values().any(|hold| hold.until > now);
+        let held = !self.trusted && self.projects.ends(now).next().is_some();
         match (&self.lease, &self.trouble) {
             _ if self.block.is_some() => Readiness::Rejected,
             (Some(_), _) if held => Readiness::Rejected,

@@ -15,6 +15,7 @@ mod ledger;
 mod metadata;
 mod metrics;
 mod patience;
+mod projects;
 mod readiness;
 mod source;
 

@@ -200,19 +200,12 @@ class Renewal(Case):
         KEYSTONE.set(lifetime=lifetime, latency=0.5)
         self.serve()
         begin = time.monotonic()
-        enough, failures, slow, calls = threading.Event(), [], [], []
+        enough, failures, calls = threading.Event(), [], []
 
         def call():
             while not enough.is_set():
-                called = time.monotonic()
                 outcome = self.outcome()
-                if outcome == OK:
-                    calls.append(outcome)
-                elif time.monotonic() - called < (lifetime - 1) / 2:
-                    failures.append(outcome)
-                else:
-                    # On a busy machine: it may have met the ends of two tokens.
-                    slow.append(outcome)
+                (calls if outcome == OK else failures).append(outcome)
 
         callers = [threading.Thread(target=call) for _ in range(CALLERS)]
         for caller in callers:
@@ -224,8 +217,6 @@ class Renewal(Case):
             for caller in callers:
                 caller.join()
         self.assertEqual(failures, [])
-        self.assertLessEqual(set(slow), {REJECTED})
-        self.assertLess(len(slow), CALLERS)
         self.assertGreaterEqual(len(calls), CALLERS)
         self.one_at_a_time()
         self.rarely(begin, lifetime)
